@@ -1,0 +1,177 @@
+package tools
+
+import (
+	"context"
+	"strings"
+
+	"github.com/duplibot/duplibot/secret"
+)
+
+// Secret is a parameter whose value is kept elsewhere. What a call holds is
+// where it comes from, one of
+//
+//	""            not given: asked for at a terminal or on a one-time page
+//	"page"        a one-time page of the bot
+//	"generate"    the bot makes one
+//	"env:NAME"    a reference, as secret.Ref; typed at a terminal, nowhere else
+//	"held:ID"     given by the caller by another way, kept for this one call
+//	"NAME"        an alias of the config's secrets
+//
+// Whatever else somebody types here is refused without being repeated: it may
+// be the password itself.
+type Secret string
+
+// The words of a Secret that are not names.
+const (
+	SecretPage     Secret = "page"
+	SecretGenerate Secret = "generate"
+	heldPrefix            = "held:"
+)
+
+// Handle returns the ID of a held secret.
+func (s Secret) Handle() (id string, held bool) {
+	return strings.CutPrefix(string(s), heldPrefix)
+}
+
+// Held returns the parameter that stands for a held secret or file.
+func Held(id string) Secret { return Secret(heldPrefix + id) }
+
+// Ref returns the reference, if s is one.
+func (s Secret) Ref() (secret.Ref, bool) {
+	if _, held := s.Handle(); held || !strings.Contains(string(s), ":") {
+		return secret.Ref{}, false
+	}
+	ref, err := secret.ParseRef(string(s))
+	return ref, err == nil
+}
+
+// File is a parameter that names a file to read: a path at a terminal that
+// works by itself, a name in the import folder everywhere else, "page" to give
+// it on a one-time page, or "held:ID".
+type File string
+
+// Handle returns the ID of a held file.
+func (f File) Handle() (id string, held bool) { return Secret(f).Handle() }
+
+// Use says what a secret or a file is wanted for.
+type Use struct {
+	Operation string
+	Server    string
+	Caller    Caller
+	Approval  string // the request's ID, "" when there is none
+}
+
+// Parcel is something secret that comes out of an operation: a token, a
+// generated password, an exported file.
+type Parcel struct {
+	Kind      string // "token", "password", "export"
+	Name      string // a file name without a folder, or the item's name
+	Content   secret.Value
+	Folder    string // where a terminal wants it; "" is the export folder or the keyring
+	Overwrite bool
+}
+
+// Kept says where a Parcel is, in words that hold nothing of it.
+type Kept struct {
+	Where  string `json:"where"`            // "keyring item duplibot.kept.…", a path, "the export folder"
+	Page   bool   `json:"page,omitempty"`   // it can be seen once on a page
+	Handle string `json:"handle,omitempty"` // for the page or the terminal that fetches it
+	SHA256 string `json:"sha256,omitempty"` // of a file, hex
+	Bytes  int    `json:"bytes,omitempty"`
+}
+
+// Vault is where secrets and files come from and where they go. It never
+// gives one of the bot's own items to an alias or a reference.
+type Vault interface {
+	// Hold keeps what a person gave until Drop. Only owner can use it again.
+	Hold(ctx context.Context, owner Identity, v secret.Value) (id string, err error)
+	Held(ctx context.Context, owner Identity, id string) (secret.Value, error)
+	Drop(ctx context.Context, id string) error
+
+	Alias(ctx context.Context, use Use, name string) (secret.Value, error)
+	Resolve(ctx context.Context, use Use, ref secret.Ref) (secret.Value, error)
+	Generate(ctx context.Context) (secret.Value, error)
+
+	// File reads the named file for use: see File for what a name may be.
+	File(ctx context.Context, use Use, name string) (secret.Value, error)
+	// Keep stores a Parcel and has read it back when it returns.
+	Keep(ctx context.Context, use Use, p Parcel) (Kept, error)
+}
+
+// Env is what an operation gets beside its input.
+type Env struct {
+	Caller   Caller
+	Subject  Subject
+	Server   string
+	Approval string // the ID of the agreed request, "" when none was needed
+	Planned  Plan   // what was agreed to, read again just now; zero when nothing was
+
+	op       string
+	vault    Vault
+	progress func(Progress)
+	now      Clock
+}
+
+// Use is what this call uses secrets for.
+func (e Env) Use() Use {
+	return Use{Operation: e.op, Server: e.Server, Caller: e.Caller, Approval: e.Approval}
+}
+
+// Secret resolves a Secret parameter. An empty one is an error of code
+// SecretNeeded.
+func (e Env) Secret(ctx context.Context, s Secret) (secret.Value, error) {
+	if e.vault == nil {
+		return secret.Value{}, Errorf(SecretNeeded, "no secrets can be used here; nothing was done")
+	}
+	owner := e.Caller.Identity
+	switch id, held := s.Handle(); {
+	case s == "" || s == SecretPage:
+		return secret.Value{}, Errorf(SecretNeeded, "a secret is needed and was not given; nothing was done").
+			WithHint("name an alias of the config's secrets, or give it at a terminal")
+	case s == SecretGenerate:
+		return e.vault.Generate(ctx)
+	case held:
+		return e.vault.Held(ctx, owner, id)
+	}
+	if ref, ok := s.Ref(); ok {
+		if e.Caller.Surface != CLI {
+			return secret.Value{}, refusedReference()
+		}
+		return e.vault.Resolve(ctx, e.Use(), ref)
+	}
+	return e.vault.Alias(ctx, e.Use(), string(s))
+}
+
+// File reads a File parameter.
+func (e Env) File(ctx context.Context, f File) (secret.Value, error) {
+	if e.vault == nil {
+		return secret.Value{}, Errorf(SecretNeeded, "no files can be read here; nothing was done")
+	}
+	if id, held := f.Handle(); held {
+		return e.vault.Held(ctx, e.Caller.Identity, id)
+	}
+	return e.vault.File(ctx, e.Use(), string(f))
+}
+
+// Keep stores something secret that came out.
+func (e Env) Keep(ctx context.Context, p Parcel) (Kept, error) {
+	if e.vault == nil {
+		return Kept{}, Errorf(SecretNeeded, "there is no place to keep a secret here; nothing was done")
+	}
+	return e.vault.Keep(ctx, e.Use(), p)
+}
+
+// Progress tells the caller how far the operation is.
+func (e Env) Progress(p Progress) {
+	if e.progress != nil {
+		e.progress(p)
+	}
+}
+
+// Now is the time.
+func (e Env) Now() Clock { return e.now }
+
+func refusedReference() *Error {
+	return Errorf(InvalidArgument, "a secret cannot be referred to from here; nothing was done").
+		WithHint("name an alias of the config's secrets, or leave it out to enter it on a one-time page")
+}

@@ -122,27 +122,54 @@ func (s *Server) channel(id string) *Channel {
 // Surface is what has elements to use: a Message or a View, as the person saw it. A click on an older
 // state of it is sent as it is, for the app to refuse.
 type Surface interface {
-	Element(actionID string) (Element, bool)
+	Elements() []Element
 	interaction(s *Server, user string) obj
 }
 
-// Click presses a button.
+// Click presses the button with this action_id. Where several have it, ClickValue tells them apart.
 func (s *Server) Click(on Surface, actionID, user string) *Delivery {
-	return s.act(on, actionID, user)
+	if s.tb != nil {
+		s.tb.Helper()
+	}
+	return s.act(on, s.pointAt(on, actionID, ""), user)
+}
+
+// ClickValue presses the button with this action_id and value.
+func (s *Server) ClickValue(on Surface, actionID, value, user string) *Delivery {
+	if s.tb != nil {
+		s.tb.Helper()
+	}
+	return s.act(on, s.pointAt(on, actionID, value), user)
+}
+
+// pointAt finds the one element that a person means.
+func (s *Server) pointAt(on Surface, actionID, value string) Element {
+	if s.tb != nil {
+		s.tb.Helper()
+	}
+	var found []Element
+	for _, e := range on.Elements() {
+		if e.ActionID == actionID && (value == "" || e.Value == value) {
+			found = append(found, e)
+		}
+	}
+	if len(found) != 1 {
+		s.fail("%d elements with the action_id %q %s", len(found), actionID, value)
+	}
+	return found[0]
 }
 
 // Choose uses a menu, checkboxes or a picker: values are option values, IDs, dates or typed text.
 func (s *Server) Choose(on Surface, actionID, user string, values ...string) *Delivery {
-	return s.act(on, actionID, user, values...)
-}
-
-func (s *Server) act(on Surface, actionID, user string, values ...string) *Delivery {
 	if s.tb != nil {
 		s.tb.Helper()
 	}
-	e, ok := on.Element(actionID)
-	if !ok {
-		s.fail("there is no %q to use", actionID)
+	return s.act(on, s.pointAt(on, actionID, ""), user, values...)
+}
+
+func (s *Server) act(on Surface, e Element, user string, values ...string) *Delivery {
+	if s.tb != nil {
+		s.tb.Helper()
 	}
 	if e.Type == "external_select" || e.Type == "multi_external_select" {
 		for _, v := range values {
@@ -153,7 +180,7 @@ func (s *Server) act(on Surface, actionID, user string, values ...string) *Deliv
 	defer s.mu.Unlock()
 	chosen, err := s.choose(e, values)
 	if err != nil {
-		s.fail("%s: %v", actionID, err)
+		s.fail("%s: %v", e.ActionID, err)
 	}
 	action := maps.Clone(chosen)
 	action["action_id"], action["block_id"] = e.ActionID, e.BlockID
@@ -165,7 +192,7 @@ func (s *Server) act(on Surface, actionID, user string, values ...string) *Deliv
 		action["placeholder"] = placeholder
 	}
 	if e.Type != "button" && e.Type != "overflow" {
-		s.remember(on, e, chosen)
+		s.remember(on, e, user, chosen)
 	}
 	payload := on.interaction(s, user)
 	payload["type"], payload["actions"] = "block_actions", []obj{action}
@@ -183,14 +210,27 @@ func pick(o obj, keys ...string) obj {
 	return out
 }
 
-// remember keeps what a person chose in a view; mu is held.
-func (s *Server) remember(on Surface, e Element, chosen obj) {
-	if v, ok := on.(View); ok && s.views[v.ID] != nil {
-		typed := maps.Clone(s.views[v.ID].typed)
+// remember keeps what a person chose, in a view or, for himself alone, on a message; mu is held.
+func (s *Server) remember(on Surface, e Element, user string, chosen obj) {
+	with := func(typed map[string]obj) map[string]obj {
+		typed = maps.Clone(typed)
+		if typed == nil {
+			typed = map[string]obj{}
+		}
 		typed[e.key()] = chosen
-		s.views[v.ID].typed = typed
+		return typed
+	}
+	switch on := on.(type) {
+	case View:
+		if v := s.views[on.ID]; v != nil {
+			v.typed = with(v.typed)
+		}
+	case Message:
+		s.picked[on.pickedBy(user)] = with(s.picked[on.pickedBy(user)])
 	}
 }
+
+func (m Message) pickedBy(user string) string { return m.Channel + " " + m.TS + " " + user }
 
 // context is what every interaction carries; mu is held.
 func (s *Server) context(user, view string) obj {
@@ -222,7 +262,7 @@ func (m Message) interaction(s *Server, user string) obj {
 	j["container"] = obj{"type": "message", "message_ts": m.TS, "channel_id": m.Channel, "is_ephemeral": m.EphemeralTo != ""}
 	j["channel"] = obj{"id": m.Channel, "name": name}
 	j["response_url"] = s.newResponse(m.Channel, user, m.TS)
-	j["state"] = obj{"values": s.state(m.Blocks, nil)}
+	j["state"] = obj{"values": s.state(m.Blocks, s.picked[m.pickedBy(user)])}
 	if m.EphemeralTo == "" { // Slack does not send an ephemeral message back
 		j["message"] = s.messageJSON(&m)
 	}
@@ -248,12 +288,8 @@ func (s *Server) Suggest(on Surface, actionID, user, query string) []Option {
 	if s.tb != nil {
 		s.tb.Helper()
 	}
-	e, ok := on.Element(actionID)
-	if !ok {
-		s.fail("there is no %q to use", actionID)
-	}
 	var list []Option
-	for _, o := range s.suggest(on, e, user, query) {
+	for _, o := range s.suggest(on, s.pointAt(on, actionID, ""), user, query) {
 		text, _ := o["text"].(obj)
 		list = append(list, Option{Text: str(text["text"]), Value: str(o["value"])})
 	}

@@ -153,14 +153,14 @@ func (s *Server) checkToken(m method, token string) *apiError {
 }
 
 // needScope refuses unless the bot token was granted one of the scopes; mu is held.
-func (s *Server) needScope(any ...string) *apiError {
-	for _, scope := range any {
+func (s *Server) needScope(one ...string) *apiError {
+	for _, scope := range one {
 		if slices.Contains(s.manifest.scopes, scope) {
 			return nil
 		}
 	}
 	return &apiError{code: "missing_scope", extra: obj{
-		"needed": strings.Join(any, ","), "provided": strings.Join(s.manifest.scopes, ",")}}
+		"needed": strings.Join(one, ","), "provided": strings.Join(s.manifest.scopes, ",")}}
 }
 
 // readArgs takes a call apart. The token counts in the Authorization header and in a form body, not in
@@ -325,19 +325,48 @@ func (s *Server) WaitCalls(n int, method string) []Call {
 	return s.Calls(method)
 }
 
-// Sent is every body the app sent, over HTTP and the websocket, decoded from form encoding: what a
-// search for a secret goes through.
+// Sent is every body the app sent, over HTTP and the websocket, as it was, and then every text in it
+// with form encoding and JSON undone: what a search for a secret goes through.
 func (s *Server) Sent() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []string
 	for _, b := range s.sent {
 		all = append(all, string(b))
-		if plain, err := url.QueryUnescape(string(b)); err == nil && plain != string(b) {
-			all = append(all, plain)
+		all = append(all, plain(string(b))...)
+		if form, err := url.ParseQuery(string(b)); err == nil {
+			for _, values := range form {
+				for _, v := range values {
+					all = append(append(all, v), plain(v)...)
+				}
+			}
 		}
 	}
 	return all
+}
+
+// plain is every text inside JSON, also inside JSON that is a text.
+func plain(text string) []string {
+	var walk func(v any) []string
+	walk = func(v any) (out []string) {
+		switch v := v.(type) {
+		case string:
+			out = append(append(out, v), plain(v)...)
+		case []any:
+			for _, e := range v {
+				out = append(out, walk(e)...)
+			}
+		case obj:
+			for k, e := range v {
+				out = append(append(out, k), walk(e)...)
+			}
+		}
+		return out
+	}
+	if trimmed := strings.TrimSpace(text); strings.HasPrefix(trimmed, "{") || strings.HasPrefix(trimmed, "[") {
+		return walk(decode[any](text))
+	}
+	return nil
 }
 
 // Scopes are what the bot token was granted.

@@ -35,6 +35,7 @@ type Delivery struct {
 	answers  bool // accepts_response_payload
 	sent     time.Time
 	attempts int
+	failures int
 	acks     []Ack
 	err      error
 	done     bool
@@ -93,6 +94,14 @@ func (d *Delivery) Attempts() int {
 	d.s.mu.Lock()
 	defer d.s.mu.Unlock()
 	return d.attempts
+}
+
+// Failures is how many attempts ended without an acknowledgement. An event that failed comes again when
+// its time has come; a test waits for the failure before it advances the clock.
+func (d *Delivery) Failures() int {
+	d.s.mu.Lock()
+	defer d.s.mu.Unlock()
+	return d.failures
 }
 
 // DeliverTimes makes every envelope from now on arrive n times, on connections in turn.
@@ -173,6 +182,8 @@ func (s *Server) failed(d *Delivery, retry int, reason string, err error) {
 	if len(d.acks) > 0 { // another copy of it was acknowledged
 		return
 	}
+	d.failures++
+	s.touch()
 	if d.Kind == "events_api" && retry < len(retries) {
 		s.clock.after(retries[retry], func() {
 			s.mu.Lock()
@@ -184,7 +195,6 @@ func (s *Server) failed(d *Delivery, retry int, reason string, err error) {
 		return
 	}
 	d.err, d.done = err, true
-	s.touch()
 }
 
 // acked takes an acknowledgement. Only the first one in time has an effect; mu is held.
@@ -216,6 +226,53 @@ func sign(secret, timestamp string, body []byte) string {
 	return "v0=" + hex.EncodeToString(mac.Sum(nil))
 }
 
+// SetRequestURLs turns HTTP mode on, or moves it: what is told from now on goes there.
+func (s *Server) SetRequestURLs(urls RequestURLs) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opt.RequestURLs = urls
+}
+
+// SSLCheck is what Slack posts now and then to a command's URL; the app answers 200 and does nothing.
+func (s *Server) SSLCheck(ctx context.Context) error {
+	body := []byte(url.Values{"ssl_check": {"1"}, "token": {"verification-token"}}.Encode())
+	_, err := s.ask(ctx, s.urls().Commands, "application/x-www-form-urlencoded", body)
+	return err
+}
+
+// VerifyURL is the challenge with which Slack tries out an events URL.
+func (s *Server) VerifyURL(ctx context.Context) error {
+	const challenge = "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"
+	body, err := json.Marshal(obj{"token": "verification-token", "challenge": challenge, "type": "url_verification"})
+	if err != nil {
+		return err
+	}
+	answer, err := s.ask(ctx, s.urls().Events, "application/json", body)
+	if err == nil && !strings.Contains(string(answer), challenge) {
+		err = fmt.Errorf("the answer is not the challenge: %.80q", answer)
+	}
+	return err
+}
+
+func (s *Server) urls() RequestURLs {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.opt.RequestURLs
+}
+
+// ask posts a signed request and wants a 200.
+func (s *Server) ask(ctx context.Context, to, contentType string, body []byte) ([]byte, error) {
+	answer, err := http.DefaultClient.Do(s.SignedRequest(to, contentType, body).WithContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s answered %s", to, answer.Status)
+	}
+	return io.ReadAll(answer.Body)
+}
+
 // SignedRequest is a request as Slack would send it to the app's URL now; a test can keep it, change it
 // and send it again.
 func (s *Server) SignedRequest(to, contentType string, body []byte) *http.Request {
@@ -235,7 +292,7 @@ func (s *Server) SignedRequest(to, contentType string, body []byte) *http.Reques
 // JSON, events JSON.
 func (s *Server) httpBody(d *Delivery) (to, contentType string, body []byte) {
 	const form = "application/x-www-form-urlencoded"
-	urls := s.opt.RequestURLs
+	urls := s.urls()
 	switch {
 	case d.Kind == "slash_commands":
 		values := url.Values{}

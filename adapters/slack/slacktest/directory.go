@@ -151,21 +151,22 @@ func (s *Server) conversationsOpen(a args) (obj, *apiError) {
 	switch {
 	case a["users"] == "" && a["channel"] == "":
 		return nil, refuse("users_list_not_supplied")
-	case a["channel"] != "":
-		c, ok := s.channels[a["channel"]]
-		if !ok || c.im == "" {
-			return nil, refuse("channel_not_found")
-		}
-		return obj{"channel": obj{"id": c.ID}, "no_op": true, "already_open": true}, s.needScope("im:write")
 	case len(users) > 1:
 		if bad := s.needScope("mpim:write"); bad != nil {
 			return nil, bad
 		}
-		s.violate("conversations.open: ours: a message to several people at once is not part of this fake")
-		return nil, refuse("not_enough_users")
+		s.violate("conversations.open: ours: a conversation of several people is not part of this fake")
+		return nil, refuse("method_not_supported_for_channel_type")
 	}
 	if bad := s.needScope("im:write"); bad != nil {
 		return nil, bad
+	}
+	if a["channel"] != "" {
+		c, ok := s.channels[a["channel"]]
+		if !ok || c.im == "" {
+			return nil, refuse("channel_not_found")
+		}
+		return obj{"channel": obj{"id": c.ID}, "no_op": true, "already_open": true}, nil
 	}
 	u, ok := s.users[users[0]]
 	switch {

@@ -22,7 +22,7 @@ const (
 )
 
 func checkRules(blocks []obj, view bool) *Problem {
-	blockIDs, actionIDs := map[string]bool{}, map[string]bool{}
+	blockIDs := map[string]bool{}
 	markdown, tables, focused := 0, 0, 0
 	for i, b := range blocks {
 		at := fmt.Sprintf("/%d", i)
@@ -41,9 +41,10 @@ func checkRules(blocks []obj, view bool) *Problem {
 		case "table":
 			tables++
 		}
+		actionIDs := map[string]bool{} // unique within a block; several blocks may share one
 		for _, e := range elements([]obj{b}) {
 			if e.ActionID != "" && actionIDs[e.ActionID] {
-				return ours(at, "action_id %q stands twice", e.ActionID)
+				return ours(at, "action_id %q stands twice in one block", e.ActionID)
 			}
 			actionIDs[e.ActionID] = true
 			if e.Raw["focus_on_load"] == true {

@@ -93,7 +93,8 @@ type Server struct {
 	triggers   map[string]*trigger
 	responses  map[string]*responseURL
 	files      map[string]*File
-	offered    map[string][]obj // surface and action -> options last offered to an external select
+	offered    map[string][]obj          // surface and action -> options last offered to an external select
+	picked     map[string]map[string]obj // message and person -> what is chosen in its menus
 	calls      []Call
 	sent       [][]byte
 	violations []string
@@ -159,7 +160,7 @@ func Start(opt Options) (*Server, error) {
 		users: map[string]*User{}, channels: map[string]*Channel{}, groups: map[string]*UserGroup{},
 		views: map[string]*View{}, stacks: map[string][]string{}, homes: map[string]string{},
 		triggers: map[string]*trigger{}, responses: map[string]*responseURL{}, files: map[string]*File{},
-		offered: map[string][]obj{}, limits: map[string][]time.Time{}, deliveries: map[string]*Delivery{},
+		offered: map[string][]obj{}, picked: map[string]map[string]obj{}, limits: map[string][]time.Time{}, deliveries: map[string]*Delivery{},
 	}
 	if err := s.manifest.read(opt); err != nil {
 		return nil, fmt.Errorf("manifest of the app: %w", err)

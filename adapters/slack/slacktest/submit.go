@@ -29,7 +29,7 @@ func (s *Server) Submit(v View, values map[string]any, user string) *Delivery {
 		s.mu.Lock()
 		chosen, err := s.choose(e, list)
 		if err == nil {
-			s.remember(v, e, chosen)
+			s.remember(v, e, user, chosen)
 		}
 		s.mu.Unlock()
 		if err != nil {

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package keyring
+
+// onDisk takes every folder for one on a disk: file systems in memory are rare
+// outside Linux.
+func (f folder) onDisk() bool { return true }

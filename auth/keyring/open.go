@@ -55,6 +55,10 @@ type Config struct {
 	Timeout time.Duration
 }
 
+// opener opens one backend. It neither starts nor changes anything that a
+// person would have to be asked about.
+type opener func(context.Context, Config) (place, error)
+
 // Open opens the one keyring that cfg names. A keyring that is locked or whose
 // service does not run opens too, if it was named: its calls tell, and work as
 // soon as it does. What cannot change while the program runs is an error here:
@@ -70,7 +74,7 @@ func Open(ctx context.Context, cfg Config) (Ring, error) {
 	if why, is := refused[chosen]; is {
 		return nil, fmt.Errorf("open the keyring: %w: the backend %s is not for tokens: %s; %s", ErrUnavailable, chosen, why, choice())
 	}
-	open, here := openers[chosen]
+	open, here := openers()[chosen]
 	if !here {
 		return nil, fmt.Errorf("open the keyring: %w: the backend %s; %s", ErrUnavailable, missing(chosen), choice())
 	}
@@ -98,8 +102,9 @@ func Open(ctx context.Context, cfg Config) (Ring, error) {
 // own first.
 func Backends() []Backend {
 	var has []Backend
+	in := openers()
 	for _, b := range []Backend{SecretService, Keychain, WinCred, Pass, File} {
-		if _, is := openers[b]; is {
+		if _, is := in[b]; is {
 			has = append(has, b)
 		}
 	}

@@ -2,11 +2,11 @@
 
 package keyring
 
-import "context"
-
 const native = Keychain
 
-var openers = map[Backend]func(context.Context, Config) (place, error){
-	Pass: openPass,
-	File: openFile,
+func openers() map[Backend]opener {
+	return map[Backend]opener{
+		Pass: openPass,
+		File: openFile,
+	}
 }

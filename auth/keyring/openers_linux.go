@@ -1,9 +1,11 @@
 package keyring
 
-import "context"
-
 const native = SecretService
 
-var openers = map[Backend]func(context.Context, Config) (place, error){
-	File: openFile,
+func openers() map[Backend]opener {
+	return map[Backend]opener{
+		SecretService: openSecretService,
+		Pass:          openPass,
+		File:          openFile,
+	}
 }

@@ -1,10 +1,10 @@
 package keyring
 
-import "context"
-
 const native = WinCred
 
-var openers = map[Backend]func(context.Context, Config) (place, error){
-	WinCred: openWinCred,
-	File:    openFile,
+func openers() map[Backend]opener {
+	return map[Backend]opener{
+		WinCred: openWinCred,
+		File:    openFile,
+	}
 }

@@ -75,8 +75,8 @@ type Report struct {
 type place interface {
 	read(ctx context.Context, name string) ([]byte, error)
 	write(ctx context.Context, name string, data []byte) error // and read back
-	remove(ctx context.Context, name string) error // nil when there is none
-	names(ctx context.Context) ([]string, error)   // of any program's items
+	remove(ctx context.Context, name string) error             // nil when there is none
+	names(ctx context.Context) ([]string, error)               // of any program's items
 	probe(ctx context.Context) (detail string, rebootSafe bool, err error)
 }
 

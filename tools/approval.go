@@ -67,6 +67,7 @@ type Approval struct {
 	Same        string          `json:"same"` // equal for equal calls of one requester
 	State       State           `json:"state"`
 	Votes       []Vote          `json:"votes,omitempty"`
+	Asks        bool            `json:"asks"`            // somebody is asked who did not just type it
 	Owner       string          `json:"owner,omitempty"` // lock of the process that executes
 	Created     time.Time       `json:"created"`
 	Expires     time.Time       `json:"expires"`
@@ -110,7 +111,7 @@ type Approvals interface {
 	// Move applies change to a request that is in one of the states from, in
 	// one transaction. moved is false, with no error, when it is in another.
 	Move(ctx context.Context, id string, from []State, change func(*Approval)) (a Approval, moved bool, err error)
-	// Asked counts the requests that requester made since then.
+	// Asked counts the requests of requester since then that have Asks set.
 	Asked(ctx context.Context, requester string, since time.Time) (int, error)
 	// DeniedSince reports the newest denial of an equal call, zero when none.
 	DeniedSince(ctx context.Context, same string, since time.Time) (time.Time, error)

@@ -48,9 +48,6 @@ type Call struct {
 	Reason    string // what the requester says about it; unverified, shown as such
 	// Progress is told how a long operation goes. May be nil.
 	Progress func(Progress)
-	// RequestID names a delivery that may arrive twice; the second gets the
-	// first one's answer. Empty means that there is no such thing.
-	RequestID string
 }
 
 // Clock is the time. Tests put their own.

@@ -22,6 +22,7 @@ type Spec struct {
 	Risk       Risk
 	Role       Role // the least role that may ask; 0 takes the risk's: viewer, operator, operator
 	Idempotent bool // calling it twice does no more than calling it once
+	Global     bool // not about a server: the input has no server
 	Examples   []string
 }
 
@@ -85,6 +86,7 @@ type Operation struct {
 // bound is an operation with its input: what the gate works with.
 type bound struct {
 	risk    Risk
+	server  string   // as given; "" when not
 	needs   []string // Secret and File parameters still to be given
 	args    json.RawMessage
 	plan    func(context.Context, Env) (Plan, error)
@@ -126,7 +128,7 @@ func Define[In, Out any](spec Spec, h Handler[In, Out]) Operation {
 	must(err == nil, "output: %v", err)
 	op.Params, err = paramsOf(reflect.TypeFor[In](), op.input)
 	must(err == nil, "input: %v", err)
-	must(op.param("server") != nil, "the input must embed tools.OnServer")
+	must((op.param("server") != nil) != spec.Global, "the input must embed tools.OnServer, unless it is Global")
 	for name := range h.Complete {
 		must(op.param(name) != nil, "completion of the unknown parameter %q", name)
 	}
@@ -148,6 +150,7 @@ func Define[In, Out any](spec Spec, h Handler[In, Out]) Operation {
 			}
 		}
 		b := bound{risk: spec.Risk, args: canonical, secrets: op.secretsIn(args)}
+		b.server, _ = args["server"].(string)
 		if h.Risk != nil {
 			b.risk = max(b.risk, h.Risk(in))
 		}
@@ -231,8 +234,12 @@ func (o *Operation) InputSchema(surface Surface) *jsonschema.Schema {
 // OutputSchema is the JSON Schema of the result.
 func (o *Operation) OutputSchema() *jsonschema.Schema { return o.output }
 
-// CanRaise reports whether some arguments make the operation riskier.
+// HasPlan reports whether the operation can show what it would do.
 func (o *Operation) HasPlan() bool { return o.hasPlan }
+
+// CanSettle reports whether the operation can find out, after a crash,
+// whether it took effect.
+func (o *Operation) CanSettle() bool { return o.hasSettle }
 
 func (o *Operation) param(name string) *Param {
 	for i := range o.Params {

@@ -1,0 +1,304 @@
+package tools
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Limits that keep requests from becoming noise.
+const (
+	inputWithin  = 10 * time.Minute // to enter a secret on a page
+	pauseOnDeny  = 30 * time.Minute // before a denied call may be asked for again
+	cardsAnHour  = 5                // per requester
+	lockWithin   = 2 * time.Minute  // to wait for another operation on the same backup
+	actWithin    = 30 * time.Minute // for a call that was agreed to
+	settleWithin = time.Minute      // for a look at what became of a call
+)
+
+// request stores a call that a person must agree to, or that lacks a secret.
+func (g *gate) request(ctx context.Context, op *Operation, b bound, call Call, s Subject, ruling Ruling) (Answer, error) {
+	if len(b.needs) > 0 && !g.Pages {
+		return Answer{}, Errorf(SecretNeeded, "%s needs %s, which cannot be given from here; nothing was done", op.Name, b.needs[0]).
+			WithHint("name an alias of the config's secrets, or run it at a terminal")
+	}
+	now := g.now()
+	a := Approval{
+		ID: newID("a"), Operation: op.Name, Server: b.server, Args: b.args, Risk: b.risk,
+		Caller: call.Caller, Requester: s.Name, Reason: cut(call.Reason, 500),
+		Verdict: ruling.Verdict, Need: max(1, ruling.Approvers), Rule: ruling.Rule, Policy: g.Policy.Version(),
+		Needs: b.needs, State: StatePending, Created: now, Updated: now,
+		Asks: ruling.Verdict == Approve || !call.Caller.Surface.Human(),
+	}
+	a.Same = g.mac("same", a.Requester, a.Operation, a.Server, string(a.Args))
+	if at, err := g.Approvals.DeniedSince(ctx, a.Same, now.Add(-pauseOnDeny)); err != nil {
+		return Answer{}, err
+	} else if !at.IsZero() {
+		return Answer{}, g.refuse(ctx, op, call, s, Errorf(TooMany, "this was denied at %s; it can be asked for again from %s; nothing was done",
+			at.UTC().Format(time.RFC3339), at.Add(pauseOnDeny).UTC().Format(time.RFC3339)).
+			WithHint("talk to the person who denied it"))
+	}
+	if open, err := g.openSame(ctx, a.Same, s.Name); err != nil {
+		return Answer{}, err
+	} else if open != nil {
+		g.dropSecrets(ctx, b.secrets)
+		return g.pending(op, *open), nil
+	}
+	if a.Asks {
+		asked, err := g.Approvals.Asked(ctx, s.Name, now.Add(-time.Hour))
+		if err != nil {
+			return Answer{}, err
+		}
+		if asked >= cardsAnHour {
+			return Answer{}, g.refuse(ctx, op, call, s, Errorf(TooMany, "%s has asked for %d approvals within an hour, which is the limit; nothing was done", s.Name, asked).
+				WithHint("wait, or withdraw what is no longer needed").Retryable())
+		}
+	}
+	if len(a.Needs) > 0 {
+		a.State, a.Expires = StateInput, now.Add(inputWithin)
+		a.Plan = Plan{Target: Target{Server: b.server, Kind: "server", Name: b.server}, Effects: []string{op.Summary}}
+	} else {
+		if err := g.generate(ctx, op, &a, &b); err != nil {
+			return Answer{}, err
+		}
+		if err := g.plan(ctx, op, b, &a); err != nil {
+			return Answer{}, err
+		}
+	}
+	r := g.requestRecord(a)
+	r.Event, r.Detail = EventRequested, string(a.Args)
+	if _, err := g.Audit.Append(ctx, r); err != nil {
+		return Answer{}, auditDown(err)
+	}
+	stored, created, err := g.Approvals.Create(ctx, a)
+	if err != nil {
+		return Answer{}, err
+	}
+	if created {
+		g.notify(stored)
+	}
+	return g.pending(op, stored), nil
+}
+
+func (g *gate) openSame(ctx context.Context, same, requester string) (*Approval, error) {
+	open, err := g.Approvals.Approvals(ctx, Filter{Requester: requester, States: []State{StateInput, StatePending, StateApproved, StateExecuting}, Limit: 1000})
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range open {
+		if a.Same != same {
+			continue
+		}
+		if (a.State == StateInput || a.State == StatePending) && g.now(a.Updated).After(a.Expires) {
+			g.expire(ctx, a)
+			continue
+		}
+		return &a, nil
+	}
+	return nil, nil
+}
+
+// generate makes the secrets that the bot is to make, before anybody agrees:
+// they are stored and read back by the time of the intent.
+func (g *gate) generate(ctx context.Context, op *Operation, a *Approval, b *bound) error {
+	args := map[string]any{}
+	if err := json.Unmarshal(a.Args, &args); err != nil {
+		return err
+	}
+	made := false
+	for name, text := range b.secrets {
+		if Secret(text) != SecretGenerate {
+			continue
+		}
+		v, err := g.Vault.Generate(ctx)
+		if err != nil {
+			return err
+		}
+		id, err := g.Vault.Hold(ctx, a.Caller.Identity, v)
+		if err != nil {
+			return err
+		}
+		args[name], made = string(Held(id)), true
+	}
+	if !made {
+		return nil
+	}
+	nb, err := op.bind(args)
+	if err != nil {
+		return err
+	}
+	*b, a.Args = nb, nb.args
+	return nil
+}
+
+// plan reads the facts and binds the request to them.
+func (g *gate) plan(ctx context.Context, op *Operation, b bound, a *Approval) error {
+	p, err := g.planOf(ctx, op, b, *a)
+	if err != nil {
+		return err
+	}
+	a.Plan = p
+	a.Fingerprint = g.fingerprint(*a, p)
+	within := g.Policy.config.ConfirmWithin
+	if a.Verdict == Approve {
+		within = g.Policy.config.ApproveWithin
+	}
+	a.Expires = g.now().Add(within)
+	return nil
+}
+
+func (g *gate) planOf(ctx context.Context, op *Operation, b bound, a Approval) (p Plan, err error) {
+	env := g.env(op, a.Caller, g.People.Who(a.Caller), a.Server)
+	env.Approval = a.ID
+	defer func() {
+		if v := recover(); v != nil {
+			g.Log.Error("plan panicked", "operation", op.Name, "panic", fmt.Sprintf("%T", v))
+			err = fmt.Errorf("plan of %s panicked", op.Name)
+		}
+	}()
+	if b.plan != nil {
+		return b.plan(ctx, env)
+	}
+	// An operation without a plan of its own, under a rule that asks: what is
+	// agreed to is the call as it stands.
+	return Plan{
+		Target:  Target{Server: a.Server, Kind: "server", Name: a.Server},
+		Facts:   []PlanFact{Bind("call", op.Name+" "+string(b.args))},
+		Effects: []string{op.Summary},
+	}, nil
+}
+
+// fingerprint is an HMAC over the stored call, the IDs, the binding facts and
+// the policy version.
+func (g *gate) fingerprint(a Approval, p Plan) string {
+	parts := []string{"fingerprint", a.ID, a.Operation, a.Server, string(a.Args), a.Policy, a.Requester,
+		p.Target.Server, p.Target.Kind, p.Target.ID, p.Target.Name}
+	for _, f := range p.Facts {
+		if f.Binding {
+			parts = append(parts, f.Name, f.Value)
+		}
+	}
+	return g.mac(parts...)
+}
+
+// mac is an HMAC over parts, each with its length, so that no two lists of
+// parts read the same.
+func (g *gate) mac(parts ...string) string {
+	h := hmac.New(sha256.New, g.Key)
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d:", len(p))
+		h.Write([]byte(p))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// Card is the hash of what a person is shown of a request: it stands in the
+// audit records of the decisions about it.
+func (a Approval) Card() string {
+	shown, err := json.Marshal(struct {
+		ID, Operation, Server string
+		Args                  json.RawMessage
+		Plan                  Plan
+	}{a.ID, a.Operation, a.Server, a.Args, a.Plan})
+	if err != nil {
+		return "unreadable"
+	}
+	sum := sha256.Sum256(shown)
+	return hex.EncodeToString(sum[:8])
+}
+
+func (g *gate) requestRecord(a Approval) Record {
+	return Record{
+		Operation: a.Operation, Server: a.Server, Target: a.Plan.Target.String(), Person: a.Requester,
+		Identity: a.Caller.Identity, Surface: a.Caller.Surface, Client: cut(a.Caller.Client, 80),
+		Approval: a.ID, Card: a.Card(), SameAccount: a.Caller.SameAccount,
+	}
+}
+
+func (g *gate) notify(a Approval) {
+	if g.Notifier != nil {
+		g.Notifier.Notify(a)
+	}
+}
+
+func (g *gate) pending(op *Operation, a Approval) Answer {
+	w := g.Policy.Waiting(a)
+	view := View{Headline: fmt.Sprintf("%s waits for agreement", a.Plan.Target), Tone: Notice}
+	switch {
+	case a.State == StateInput:
+		view.Headline = fmt.Sprintf("%s waits for %s to be entered", op.Name, a.Needs[0])
+	case a.State == StateApproved || a.State == StateExecuting:
+		view.Headline = fmt.Sprintf("%s: %s is agreed to and under way", a.Plan.Target, op.Name)
+	}
+	view.Facts = []Fact{{Name: "Request", Value: a.ID}, {Name: "Operation", Value: a.Operation}}
+	for _, e := range a.Plan.Effects {
+		view.Facts = append(view.Facts, Fact{Name: "Effect", Value: e})
+	}
+	view.Facts = append(view.Facts,
+		Fact{Name: "Expires", Value: a.Expires.UTC().Format(time.RFC3339)},
+		Fact{Name: "Can decide", Value: join(w.Deciders)})
+	return Answer{Status: Pending, Operation: op.Name, Server: a.Server, Approval: &w, View: view}
+}
+
+func join(names []string) string {
+	switch len(names) {
+	case 0:
+		return "nobody"
+	case 1:
+		return names[0]
+	}
+	s := ""
+	for i, n := range names {
+		switch {
+		case i == 0:
+		case i == len(names)-1:
+			s += " or "
+		default:
+			s += ", "
+		}
+		s += n
+	}
+	return s
+}
+
+// expire ends a request whose time is over.
+func (g *gate) expire(ctx context.Context, a Approval) {
+	ended, moved, err := g.Approvals.Move(ctx, a.ID, []State{StateInput, StatePending, StateApproved}, func(a *Approval) {
+		a.State, a.Updated = StateExpired, g.now()
+	})
+	if err != nil {
+		g.Log.Error("request not expired", "id", a.ID, "error", err)
+		return
+	}
+	if moved {
+		g.ended(ctx, ended, EventExpired, "nobody agreed in time")
+	}
+}
+
+// ended records, forgets the secrets of and tells about a request that is over
+// without having run.
+func (g *gate) ended(ctx context.Context, a Approval, event Event, detail string) {
+	ctx = context.WithoutCancel(ctx)
+	r := g.requestRecord(a)
+	r.Event, r.Detail = event, detail
+	if _, err := g.Audit.Append(ctx, r); err != nil {
+		g.Log.Error("end of request not recorded", "id", a.ID, "event", event, "error", err)
+	}
+	g.forget(ctx, a)
+	g.notify(a)
+}
+
+// forget drops the secrets held for a request.
+func (g *gate) forget(ctx context.Context, a Approval) {
+	args := map[string]any{}
+	if json.Unmarshal(a.Args, &args) != nil {
+		return
+	}
+	if op, err := g.Registry.Lookup(a.Operation); err == nil {
+		g.dropSecrets(ctx, op.secretsIn(args))
+	}
+}

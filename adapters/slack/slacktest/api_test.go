@@ -338,6 +338,23 @@ func TestHangEndsWithTheCaller(t *testing.T) {
 	r.WaitCalls(2, "auth.test")
 }
 
+func TestSlacksOwnValidatorsAnswer(t *testing.T) {
+	r := newRig(t, slacktest.Options{})
+	broken := strings.Replace(slacktest.DefaultManifest, `"/duplicati"`, `"duplicati"`, 1)
+	if got := r.callAs(r.ConfigToken(), "apps.manifest.validate", "manifest", slacktest.DefaultManifest); !got.OK {
+		t.Errorf("the default manifest: %q", got.Error)
+	}
+	if got := r.callAs(r.ConfigToken(), "apps.manifest.validate", "manifest", broken); got.Error != "invalid_manifest" {
+		t.Errorf("a broken manifest: %q", got.Error)
+	}
+	if got := r.call("blocks.validate", "blocks", hello); !got.OK {
+		t.Errorf("good blocks: %q", got.Error)
+	}
+	if got := r.call("blocks.validate", "blocks", `[{"type":"section"}]`); got.Error != "invalid_blocks" {
+		t.Errorf("bad blocks: %q", got.Error)
+	}
+}
+
 func TestSentShowsWordsThroughEveryEncoding(t *testing.T) {
 	r := newRig(t, slacktest.Options{})
 	r.call("chat.postMessage", "channel", r.nas.ID, "text", "x", "blocks",

@@ -244,6 +244,7 @@ func (s *Server) violate(format string, args ...any) {
 	v := fmt.Sprintf(format, args...)
 	s.log.Warn("violation", "what", v)
 	s.violations = append(s.violations, v)
+	s.touch()
 }
 
 // touch wakes everybody who waits for a change; mu is held.

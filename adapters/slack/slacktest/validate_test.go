@@ -202,3 +202,18 @@ func TestTheSchemaIsWhatTheGeneratorMakes(t *testing.T) {
 		t.Errorf("run npm run generate in schema/; committed and made differ:\n%s", diff)
 	}
 }
+
+// A model of the world may send anything; the checks answer and do not fall over.
+func FuzzValidation(f *testing.F) {
+	for _, seed := range []string{`{"text":"t","blocks":[{"type":"section","text":{"type":"plain_text","text":"x"}}]}`, `{"type":"home","blocks":[null,{"type":1}]}`,
+		`{"blocks":[{"type":"actions","elements":[null,{"type":"static_select","options":{}}]}]}`, slacktest.DefaultManifest, `[]`, `{"attachments":[{"blocks":{}}]}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for name, validate := range map[string]func([]byte) error{"message": slacktest.ValidateMessage, "view": slacktest.ValidateView, "manifest": slacktest.ValidateManifest} {
+			if err := validate(data); err != nil && err.Error() == "" {
+				t.Errorf("%s: an error without words", name)
+			}
+		}
+	})
+}

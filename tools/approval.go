@@ -74,6 +74,7 @@ type Approval struct {
 	Updated     time.Time       `json:"updated"`
 	Result      json.RawMessage `json:"result,omitempty"`
 	View        *View           `json:"view,omitempty"`
+	Kept        []Kept          `json:"kept,omitempty"` // what came out that is secret, and where it is
 	Failure     *Error          `json:"failure,omitempty"`
 	Changes     []Difference    `json:"changes,omitempty"`
 	Settlement  string          `json:"settlement,omitempty"` // how unknown was settled, and by whom

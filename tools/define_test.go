@@ -101,10 +101,18 @@ func TestAWrongDeclarationPanics(t *testing.T) {
 	view := func(demoOut) tools.View { return tools.View{} }
 	good := tools.Spec{Name: "x", Summary: "Do it", Group: "demo", Toolset: "core", Risk: tools.Change}
 	for name, f := range map[string]func(){
-		"no risk":          func() { s := good; s.Risk = 0; tools.Define(s, tools.Handler[demoIn, demoOut]{Do: do, View: view}) },
-		"no view":          func() { tools.Define(good, tools.Handler[demoIn, demoOut]{Do: do}) },
-		"critical no plan": func() { s := good; s.Risk = tools.Critical; tools.Define(s, tools.Handler[demoIn, demoOut]{Do: do, View: view}) },
-		"bad name":         func() { s := good; s.Name = "Bad_Name"; tools.Define(s, tools.Handler[demoIn, demoOut]{Do: do, View: view}) },
+		"no risk": func() { s := good; s.Risk = 0; tools.Define(s, tools.Handler[demoIn, demoOut]{Do: do, View: view}) },
+		"no view": func() { tools.Define(good, tools.Handler[demoIn, demoOut]{Do: do}) },
+		"critical no plan": func() {
+			s := good
+			s.Risk = tools.Critical
+			tools.Define(s, tools.Handler[demoIn, demoOut]{Do: do, View: view})
+		},
+		"bad name": func() {
+			s := good
+			s.Name = "Bad_Name"
+			tools.Define(s, tools.Handler[demoIn, demoOut]{Do: do, View: view})
+		},
 		"no server": func() {
 			tools.Define(good, tools.Handler[struct {
 				A string `json:"a" jsonschema:"a"`

@@ -218,9 +218,12 @@ func (d *Desk) Requests(ctx context.Context, f Filter) ([]Approval, error) {
 }
 
 // MayDecide says whether the person behind c could decide a now, and if not
-// why: for a terminal that lists what waits for somebody.
-func (d *Desk) MayDecide(a Approval, c Caller) *Error {
-	return d.g.Policy.MayDecide(a, d.g.People.Who(c), c.Surface)
+// why: for a terminal or a page that lists what waits for somebody.
+func (d *Desk) MayDecide(_ context.Context, a Approval, c Caller) error {
+	if e := d.g.Policy.MayDecide(a, d.g.People.Who(c), c.Surface); e != nil {
+		return e
+	}
+	return nil
 }
 
 // Hold keeps a secret or a file that a person at a terminal gave for a call
@@ -234,6 +237,19 @@ func (d *Desk) Hold(ctx context.Context, c Caller, v secret.Value) (Secret, erro
 		return "", d.g.explain(err, "")
 	}
 	return Held(id), nil
+}
+
+// Fetch gives something that an operation kept to its requester at a
+// terminal, once.
+func (d *Desk) Fetch(ctx context.Context, c Caller, handle string) (secret.Value, error) {
+	if d.g.Vault == nil || c.Surface != CLI {
+		return secret.Value{}, Errorf(Denied, "what was kept is given out at a terminal or on its page only")
+	}
+	v, err := d.g.Vault.Fetch(ctx, c.Identity, handle)
+	if err != nil {
+		return secret.Value{}, d.g.explain(err, "")
+	}
+	return v, nil
 }
 
 // Provide gives a secret or a file that a request in input waits for. The

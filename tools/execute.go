@@ -129,7 +129,7 @@ func (g *gate) act(ctx context.Context, a Approval, b bound, env Env) (Approval,
 	}
 	g.OnStep(BeforeOutcome)
 	a, _, err = g.Approvals.Move(ctx, a.ID, []State{StateExecuting}, func(a *Approval) {
-		a.State, a.Result, a.View, a.Updated = StateDone, out.result, &out.view, g.now()
+		a.State, a.Result, a.View, a.Kept, a.Updated = StateDone, out.result, &out.view, out.kept, g.now()
 	})
 	if err != nil {
 		return a, Errorf(UnknownOutcome, "%s was done, and that could not be written down", a.Operation).

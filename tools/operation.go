@@ -100,6 +100,7 @@ type output struct {
 	result json.RawMessage
 	view   View
 	exit   int
+	kept   []Kept
 }
 
 var nameForm = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)

@@ -30,7 +30,7 @@ const (
 //	pos            given by position, in field order
 //	rest           takes all that is left (the last pos, a list)
 //	cli            exists at the terminal only
-//	quiet          left out of the short usage line
+//	path           a place on the terminal's own disk; made absolute there
 //	complete=NAME  values come from the completion NAME
 type Param struct {
 	Name     string // as in JSON and MCP: "delete_remote_files"
@@ -43,6 +43,7 @@ type Param struct {
 	Rest     bool
 	Secret   bool // a Secret or a File
 	File     bool
+	Path     bool // the terminal makes it absolute
 	Complete string
 
 	only []Surface
@@ -163,6 +164,8 @@ func paramsOf(t reflect.Type, s *jsonschema.Schema) ([]Param, error) {
 				p.Pos, p.Rest = true, true
 			case "cli":
 				p.only = []Surface{CLI}
+			case "path":
+				p.Path, p.only = true, []Surface{CLI}
 			case "complete":
 				p.Complete = value
 			default:

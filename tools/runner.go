@@ -132,6 +132,7 @@ type Answer struct {
 	Exit      int             `json:"exit,omitempty"`
 	Each      []Each          `json:"each,omitempty"` // per server, when all were asked
 	Approval  *Waiting        `json:"approval,omitempty"`
+	Kept      []Kept          `json:"kept,omitempty"` // what came out that is secret, and where it is
 }
 
 // Each is one server's part of an Answer.
@@ -333,7 +334,7 @@ func denied(op *Operation, r Ruling) *Error {
 }
 
 func (g *gate) env(op *Operation, c Caller, s Subject, server string) Env {
-	return Env{Caller: c, Subject: s, Server: server, op: op.Name, vault: g.Vault, now: func() time.Time { return g.Now() }}
+	return Env{Caller: c, Subject: s, Server: server, op: op.Name, gate: g, vault: g.Vault, now: func() time.Time { return g.Now() }}
 }
 
 func (g *gate) read(ctx context.Context, op *Operation, b bound, call Call, s Subject) (Answer, error) {
@@ -350,7 +351,7 @@ func (g *gate) read(ctx context.Context, op *Operation, b bound, call Call, s Su
 }
 
 func done(op *Operation, server string, out output) Answer {
-	return Answer{Status: Done, Operation: op.Name, Server: server, Result: out.result, View: out.view, Exit: out.exit}
+	return Answer{Status: Done, Operation: op.Name, Server: server, Result: out.result, View: out.view, Exit: out.exit, Kept: out.kept}
 }
 
 // askAll asks every server at once. One that does not answer takes nothing
@@ -463,7 +464,10 @@ func (g *gate) do(ctx context.Context, b bound, env Env) (out output, err error)
 			err = fmt.Errorf("operation %s panicked", env.op)
 		}
 	}()
-	return b.do(ctx, env)
+	env.kept = &out.kept
+	done, err := b.do(ctx, env)
+	done.kept = out.kept
+	return done, err
 }
 
 func (g *gate) record(op *Operation, c Caller, s Subject, server string) Record {
@@ -564,8 +568,8 @@ func cut(s string, n int) string {
 	return string(r[:n-1]) + "…"
 }
 
-// Operations lists what caller may see.
-func (r *Runner) Operations(c Caller) []*Operation {
+// Operations lists what the caller may see, in the registry's order.
+func (r *Runner) Operations(_ context.Context, c Caller) ([]*Operation, error) {
 	s := r.g.People.Who(c)
 	var ops []*Operation
 	for _, op := range r.g.Registry.All() {
@@ -576,12 +580,12 @@ func (r *Runner) Operations(c Caller) []*Operation {
 			ops = append(ops, op)
 		}
 	}
-	return ops
+	return ops, nil
 }
 
 // Needs names the secrets and files that a call lacks, so that a terminal can
 // ask for them first.
-func (r *Runner) Needs(call Call) ([]Param, error) {
+func (r *Runner) Needs(_ context.Context, call Call) ([]Param, error) {
 	op, err := r.g.Registry.Lookup(call.Operation)
 	if err != nil {
 		return nil, err

@@ -67,7 +67,7 @@ type Parcel struct {
 	Kind      string // "token", "password", "export"
 	Name      string // a file name without a folder, or the item's name
 	Content   secret.Value
-	Folder    string // where a terminal wants it; "" is the export folder or the keyring
+	Folder    string // where a terminal wants it, an absolute path; "" is the export folder or the keyring
 	Overwrite bool
 }
 
@@ -75,9 +75,14 @@ type Parcel struct {
 type Kept struct {
 	Where  string `json:"where"`            // "keyring item duplibot.kept.…", a path, "the export folder"
 	Page   bool   `json:"page,omitempty"`   // it can be seen once on a page
-	Handle string `json:"handle,omitempty"` // for the page or the terminal that fetches it
-	SHA256 string `json:"sha256,omitempty"` // of a file, hex
-	Bytes  int    `json:"bytes,omitempty"`
+	Handle string `json:"handle,omitempty"` // for the page or the terminal that fetches it; not a secret
+	Name   string `json:"name,omitempty"`   // the file's name, without a folder
+	// Folder is where a terminal wants it that the bot itself cannot write to:
+	// the terminal fetches it by its Handle and writes it there.
+	Folder    string `json:"folder,omitempty"`
+	Overwrite bool   `json:"overwrite,omitempty"`
+	SHA256    string `json:"sha256,omitempty"` // of a file, hex
+	Bytes     int    `json:"bytes,omitempty"`
 }
 
 // Vault is where secrets and files come from and where they go. It never
@@ -94,8 +99,11 @@ type Vault interface {
 
 	// File reads the named file for use: see File for what a name may be.
 	File(ctx context.Context, use Use, name string) (secret.Value, error)
-	// Keep stores a Parcel and has read it back when it returns.
+	// Keep stores a Parcel and has read it back when it returns. Where the
+	// caller works under the bot's own account it writes into Parcel.Folder.
 	Keep(ctx context.Context, use Use, p Parcel) (Kept, error)
+	// Fetch gives what Keep returned a Handle for to its owner, once.
+	Fetch(ctx context.Context, owner Identity, handle string) (secret.Value, error)
 }
 
 // Env is what an operation gets beside its input.
@@ -107,6 +115,8 @@ type Env struct {
 	Planned  Plan   // what was agreed to, read again just now; zero when nothing was
 
 	op       string
+	gate     *gate
+	kept     *[]Kept
 	vault    Vault
 	progress func(Progress)
 	now      Clock
@@ -158,7 +168,38 @@ func (e Env) Keep(ctx context.Context, p Parcel) (Kept, error) {
 	if e.vault == nil {
 		return Kept{}, Errorf(SecretNeeded, "there is no place to keep a secret here; nothing was done")
 	}
-	return e.vault.Keep(ctx, e.Use(), p)
+	k, err := e.vault.Keep(ctx, e.Use(), p)
+	if err == nil && e.kept != nil {
+		*e.kept = append(*e.kept, k)
+	}
+	return k, err
+}
+
+// Request finds a stored request, for somebody who may at least look.
+func (e Env) Request(ctx context.Context, id string) (Approval, Waiting, error) {
+	a, err := e.gate.Approvals.Approval(ctx, id)
+	if err != nil {
+		return Approval{}, Waiting{}, err
+	}
+	return a, e.gate.Policy.Waiting(a), nil
+}
+
+// Requests lists stored requests.
+func (e Env) Requests(ctx context.Context, f Filter) ([]Waiting, error) {
+	list, err := e.gate.Approvals.Approvals(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	waiting := make([]Waiting, len(list))
+	for i, a := range list {
+		waiting[i] = e.gate.Policy.Waiting(a)
+	}
+	return waiting, nil
+}
+
+// Servers is which servers there are and which of them is meant by default.
+func (e Env) Servers() (names []string, byDefault string) {
+	return e.gate.Servers.Names(), e.gate.Servers.Default(e.Caller)
 }
 
 // Progress tells the caller how far the operation is.

@@ -239,6 +239,9 @@ func (g *gate) run(ctx context.Context, call Call) (Answer, error) {
 	if ruling.Verdict == Deny {
 		return Answer{}, g.refuse(ctx, op, call, subject, denied(op, ruling))
 	}
+	if err := g.secretsExist(ctx, op, b, call.Caller); err != nil {
+		return Answer{}, g.refuseArgs(ctx, op, call, subject, err)
+	}
 	call.Args = args
 	switch {
 	case b.risk == Read && each != nil:
@@ -317,6 +320,23 @@ func (g *gate) foreignSecrets(op *Operation, c Caller, args map[string]any) erro
 		}
 		if !p.File && c.Surface != CLI {
 			return refusedReference()
+		}
+	}
+	return nil
+}
+
+// secretsExist resolves what is given as a secret, so that a word that names
+// none, which may be the secret itself typed by mistake, is refused before it
+// is stored or recorded anywhere.
+func (g *gate) secretsExist(ctx context.Context, op *Operation, b bound, c Caller) error {
+	for name, text := range b.secrets {
+		s := Secret(text)
+		if p := op.param(name); p.File || s == "" || s == SecretPage || s == SecretGenerate {
+			continue
+		}
+		env := Env{Caller: c, Server: b.server, op: op.Name, vault: g.Vault}
+		if _, err := env.Secret(ctx, s); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -143,7 +143,12 @@ func (e Env) Secret(ctx context.Context, s Secret) (secret.Value, error) {
 	case held:
 		return e.vault.Held(ctx, owner, id)
 	}
-	if ref, ok := s.Ref(); ok {
+	if strings.Contains(string(s), ":") {
+		ref, ok := s.Ref()
+		if !ok {
+			return secret.Value{}, Errorf(InvalidArgument, "that is not a reference to a secret; nothing was done").
+				WithHint("a reference begins with env:, file:, keyring:, credential: or pass:")
+		}
 		if e.Caller.Surface != CLI {
 			return secret.Value{}, refusedReference()
 		}

@@ -23,6 +23,7 @@ type Spec struct {
 	Role       Role // the least role that may ask; 0 takes the risk's: viewer, operator, operator
 	Idempotent bool // calling it twice does no more than calling it once
 	Global     bool // not about a server: the input has no server
+	Home       bool // a Read that a start page shows, of all servers, without being asked
 	Examples   []string
 }
 
@@ -130,6 +131,9 @@ func Define[In, Out any](spec Spec, h Handler[In, Out]) Operation {
 	op.Params, err = paramsOf(reflect.TypeFor[In](), op.input)
 	must(err == nil, "input: %v", err)
 	must((op.param("server") != nil) != spec.Global, "the input must embed tools.OnServer, unless it is Global")
+	for _, p := range op.Params {
+		must(!spec.Home || spec.Risk == Read && !p.Required, "what a start page shows is a Read without required parameters")
+	}
 	for name := range h.Complete {
 		must(op.param(name) != nil, "completion of the unknown parameter %q", name)
 	}

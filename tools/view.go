@@ -43,6 +43,11 @@ type View struct {
 	Notes    []string `json:"notes,omitempty"`
 	Data     []Quote  `json:"data,omitempty"`
 	Next     []Next   `json:"next,omitempty"`
+	// Progress is how far the work that the view is about has come.
+	Progress *Progress `json:"progress,omitempty"`
+	// Follow is a Read that tells how that work goes on. A surface that can
+	// change its answer asks it again until a view comes without it.
+	Follow *Next `json:"follow,omitempty"`
 }
 
 // Fact is one labelled value.
@@ -82,4 +87,8 @@ type Progress struct {
 	Done  float64 `json:"done"`            // 0 to 1, negative when unknown
 	ETA   string  `json:"eta,omitempty"`   // time left in words, "" when unknown
 	Stage string  `json:"stage,omitempty"` // the server's own name for the phase
+	Next  []Next  `json:"next,omitempty"`  // what can be done meanwhile
+	// Follow is a Read that tells how it goes on, for when the answer to this
+	// call is lost.
+	Follow *Next `json:"follow,omitempty"`
 }

@@ -24,7 +24,12 @@ type Spec struct {
 	Idempotent bool // calling it twice does no more than calling it once
 	Global     bool // not about a server: the input has no server
 	Home       bool // a Read that a start page shows, of all servers, without being asked
-	Examples   []string
+	// Resource is the noun under which a client can watch what this Read tells:
+	// "backups". It has no required parameter.
+	Resource string
+	// Follows marks the Read that tells, by its parameter id, how a request goes.
+	Follows  bool
+	Examples []string
 }
 
 // Handler is how an operation works.
@@ -134,6 +139,11 @@ func Define[In, Out any](spec Spec, h Handler[In, Out]) Operation {
 	for _, p := range op.Params {
 		must(!spec.Home || spec.Risk == Read && !p.Required, "what a start page shows is a Read without required parameters")
 	}
+	must(spec.Resource == "" || spec.Risk == Read && nameForm.MatchString(spec.Resource), "a resource is a Read under one lower-case word")
+	for _, p := range op.Params {
+		must(spec.Resource == "" || !p.Required, "a resource has no required parameter")
+	}
+	must(!spec.Follows || spec.Risk == Read && op.param("id") != nil, "what follows a request is a Read with the parameter id")
 	for name := range h.Complete {
 		must(op.param(name) != nil, "completion of the unknown parameter %q", name)
 	}

@@ -241,6 +241,12 @@ func (g *gate) pending(op *Operation, a Approval) Answer {
 	view.Facts = append(view.Facts,
 		Fact{Name: "Expires", Value: a.Expires.UTC().Format(time.RFC3339)},
 		Fact{Name: "Can decide", Value: join(w.Deciders)})
+	for _, follower := range g.Registry.All() {
+		if follower.Follows {
+			view.Next = []Next{{Label: "See how it goes", Operation: follower.Name, Args: map[string]any{"id": a.ID}}}
+			break
+		}
+	}
 	return Answer{Status: Pending, Operation: op.Name, Server: a.Server, Approval: &w, View: view}
 }
 

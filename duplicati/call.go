@@ -173,7 +173,9 @@ func (k call) read(r *reply, out any) error {
 		return nil
 	}
 	if looksLikeHTML(r) {
-		return k.error(r, NotDuplicati, "a web page came instead of an answer; is there a proxy with a login in front?")
+		e := k.error(r, NotDuplicati, "a web page came instead of an answer; is there a proxy with a login in front?")
+		e.Uncertain = k.changes()
+		return e
 	}
 	if len(bytes.TrimSpace(r.body)) == 0 {
 		return k.unreadableReply(r, "the answer is empty")

@@ -46,6 +46,7 @@ func (k call) failure(r *reply) *Error {
 		}
 	case looksLikeHTML(r):
 		e.Kind, e.Text = NotDuplicati, "a web page came instead of an answer"
+		e.Uncertain = k.changes() && mayHavePassed(r.status)
 	case r.status == http.StatusProxyAuthRequired, r.status == http.StatusUnauthorized && foreignChallenge(r.header.Get("WWW-Authenticate")):
 		e.Kind, e.Text = NotDuplicati, "a proxy in front of the server wants a login of its own"
 	case r.status == http.StatusUnauthorized:
@@ -56,7 +57,7 @@ func (k call) failure(r *reply) *Error {
 		e.Kind, e.Text = NotAuthorized, "the session was ended on the server"
 	case r.status == http.StatusBadGateway || r.status == http.StatusServiceUnavailable || r.status == http.StatusGatewayTimeout:
 		e.Kind, e.Text = NotDuplicati, "a gateway answered that it cannot reach the server"
-		e.Uncertain = k.changes() && r.status != http.StatusServiceUnavailable
+		e.Uncertain = k.changes() && mayHavePassed(r.status)
 	case r.status == http.StatusBadRequest && wantsTLS(r.body):
 		e.Kind, e.Text = WantsTLS, "the server expects https on this port"
 	case r.status == http.StatusForbidden && empty:
@@ -142,6 +143,12 @@ func (e *Error) foreign() bool {
 		e.Status == http.StatusUnauthorized && e.Code == 0 || e.Status == http.StatusNotFound && e.Code == 0
 }
 
+// mayHavePassed reports whether a gateway that fails like this may have passed
+// the request on.
+func mayHavePassed(status int) bool {
+	return status >= http.StatusInternalServerError && status != http.StatusServiceUnavailable
+}
+
 func foreignChallenge(header string) bool {
 	scheme, _, _ := strings.Cut(header, " ")
 	return scheme != "" && !strings.EqualFold(scheme, "Bearer")
@@ -203,7 +210,6 @@ func (k call) transport(ctx context.Context, err error, wrote bool) *Error {
 func sortTransport(ctx context.Context, err error) (Kind, string) {
 	var dns *net.DNSError
 	var netErr net.Error
-	var record interface{ Temporary() bool }
 	text := err.Error()
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
@@ -225,8 +231,6 @@ func sortTransport(ctx context.Context, err error) (Kind, string) {
 		return Unreachable, "the connection was cut"
 	case strings.Contains(text, "malformed HTTP"):
 		return NotDuplicati, "what answered does not speak http; is it the right port?"
-	case errors.As(err, &record):
-		return Unreachable, "the server cannot be reached"
 	}
 	return Unreachable, "the server cannot be reached"
 }

@@ -60,19 +60,22 @@ func run[T any](ctx context.Context, g *gate, f func(context.Context) (T, error)
 	}()
 
 	tooLate := fmt.Errorf("%w within %s; see whether it waits for a password in some window, then try again", ErrTimeout, g.limit)
-	select {
-	case r := <-done:
+	ends := func(r result) (T, error) {
 		if errors.Is(r.err, context.DeadlineExceeded) {
 			return none, tooLate
 		}
 		return r.value, r.err
+	}
+	select {
+	case r := <-done:
+		return ends(r)
 	case <-ctx.Done():
 		return none, givenUp(ctx)
 	case <-limited.Done():
 	}
 	select {
 	case r := <-done: // cancel runs after the result is sent
-		return r.value, r.err
+		return ends(r)
 	default:
 	}
 	g.late.Add(1)

@@ -124,7 +124,12 @@ type Subject struct {
 // Nobody; a group can make somebody who is not listed a viewer, no more.
 func (p *People) Who(c Caller) Subject {
 	s := Subject{Name: string(c.Identity), Root: c.Identity == rootIdentity}
-	if name, ok := p.byID[c.Identity]; ok && c.Identity != "" {
+	name, ok := p.byID[c.Identity]
+	if !ok && c.Person != "" {
+		_, ok = p.persons[c.Person]
+		name = c.Person
+	}
+	if ok && c.Identity != "" {
 		entry := p.persons[name]
 		s.Name, s.Listed, s.Role, s.Approver = name, true, entry.role, entry.approver
 		s.Why = "people." + name

@@ -89,6 +89,8 @@ func drive(in io.Reader, out io.Writer) {
 			a.Report = r.Probe(ctx)
 		case "crowd":
 			err = crowd(ctx, r)
+		case "foreign":
+			value, err = keyring.Foreign(ctx, q.Key, q.Config.Timeout)
 		}
 		a.Value = value.Reveal()
 		if err != nil {

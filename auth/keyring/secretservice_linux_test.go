@@ -192,6 +192,31 @@ func TestSecretServiceKeepsWhatWasStored(t *testing.T) {
 	t.Run("eight goroutines", func(t *testing.T) { d.ok(d.do("crowd", "", "")) })
 }
 
+func TestAnotherProgramsSecretIsFoundByItsLabel(t *testing.T) {
+	const label = "duplicati-server-encryption-key"
+	desk := startDesktop(t)
+	d := desk.driver()
+	d.refused(d.do("foreign", label, ""), "unavailable", "no Secret Service runs")
+	if desk.owned() {
+		t.Error("a look made the bus start a service")
+	}
+	desk.startKeyring(unlockWord)
+	d.refused(d.do("foreign", label, ""), "not found")
+	if list := desk.tool("", "search", "--all", "app", "duplicati"); list != "" {
+		t.Errorf("the look has stored something: %q", list)
+	}
+	desk.tool("other", "store", "--label=another", "app", "other")
+	desk.tool("their word", "store", "--label="+label, "app", "duplicati")
+	for range 3 {
+		if got := d.ok(d.do("foreign", label, "")).Value; got != "their word" {
+			t.Errorf("got %q", got)
+		}
+	}
+	desk.killKeyring()
+	desk.startKeyring("")
+	d.refused(d.do("foreign", label, ""), "locked")
+}
+
 func TestALockedSecretServiceIsNotAnEmptyOne(t *testing.T) {
 	desk := startDesktop(t)
 	desk.startKeyring(unlockWord)

@@ -624,16 +624,16 @@ func (r *Runner) Needs(_ context.Context, call Call) ([]Param, error) {
 }
 
 // Explain says how the policy would rule on a call of person via surface.
-func (r *Runner) Explain(person string, surface Surface, operation, server string, risk Risk) (Ruling, error) {
+func (r *Runner) Explain(person string, surface Surface, operation, server string, risk Risk) (Ruling, *Operation, error) {
 	op, err := r.g.Registry.Lookup(operation)
 	if err != nil {
-		return Ruling{}, err
+		return Ruling{}, nil, err
 	}
 	s, ok := r.g.People.Named(person)
 	if !ok {
-		return Ruling{}, Errorf(NotFound, "people has no %q", safeName(person))
+		return Ruling{}, nil, Errorf(NotFound, "people has no %q", safeName(person))
 	}
-	return r.g.Policy.Rule(op, max(op.Risk, risk), s, surface, server), nil
+	return r.g.Policy.Rule(op, max(op.Risk, risk), s, surface, server), op, nil
 }
 
 // Complete offers values for a parameter.

@@ -51,10 +51,14 @@ func (r *Registry) Lookup(name string) (*Operation, error) {
 	return nil, e.WithHint("there are: %s", strings.Join(names, ", "))
 }
 
-// Usage is one line: "run BACKUP [--wait] [--skip-queue] [--server TEXT]".
-func (o *Operation) Usage() string {
+// Usage is one line: "run BACKUP [--wait] [--skip-queue] [--server TEXT]", of
+// all parameters or of those that a surface has.
+func (o *Operation) Usage(on ...Surface) string {
 	words := []string{o.Name}
 	for _, p := range o.Params {
+		if len(on) > 0 && !p.On(on[0]) {
+			continue
+		}
 		word := "--" + p.Flag
 		switch {
 		case p.Pos:

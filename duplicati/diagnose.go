@@ -97,6 +97,9 @@ func Diagnose(ctx context.Context, o Options) (Diagnosis, error) {
 	return d.found, nil
 }
 
+// unhealthy is what the health page says of a server that is ill.
+const unhealthy = "Unhealthy"
+
 type diagnostician struct {
 	c     *Client
 	found Diagnosis
@@ -178,6 +181,7 @@ func (d *diagnostician) http(ctx context.Context) Check {
 	switch {
 	case r == nil:
 		return Check{Condition: Bad, Words: e.Text, Err: e}
+	case strings.TrimSpace(string(r.body)) == unhealthy:
 	case e != nil && e.Kind == NotDuplicati:
 		return Check{Condition: Bad, Words: e.Text, Err: e}
 	case looksLikeHTML(r):
@@ -191,7 +195,7 @@ func (d *diagnostician) health(ctx context.Context) Check {
 	switch {
 	case d.page.status == http.StatusOK && body == "Healthy":
 		return Check{Condition: Good, Words: "Duplicati says that it is well"}
-	case body == "Unhealthy":
+	case body == unhealthy:
 		return bad("ask for health", ServerFault, nil, "Duplicati says that it is not well")
 	case d.c.isOld(ctx):
 		e := tooOld("ask for health")

@@ -106,7 +106,13 @@ func ParseDuration(text string) (time.Duration, error) {
 }
 
 // FormatDuration writes d, in whole seconds, as Duplicati reads it.
-func FormatDuration(d time.Duration) string { return strconv.FormatInt(int64(d/time.Second), 10) + "s" }
+func FormatDuration(d time.Duration) string {
+	n := int64(d / time.Second)
+	if n != int64(int32(n)) { // too large for a number with a unit
+		return strconv.FormatInt(n, 10)
+	}
+	return strconv.FormatInt(n, 10) + "s"
+}
 
 var sizeText = regexp.MustCompile(`^\s*(\d+)\s*([a-z]*)\s*$`)
 

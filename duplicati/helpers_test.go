@@ -64,7 +64,7 @@ func (p *player) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Write(e.bytes())
 }
 
-func newPlayer(t *testing.T, g duplicati.Generation) (*player, *duplicati.Client) {
+func newPlayer(t testing.TB, g duplicati.Generation) (*player, *duplicati.Client) {
 	t.Helper()
 	p := &player{}
 	server := httptest.NewServer(p)

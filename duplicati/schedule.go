@@ -48,7 +48,9 @@ func (s Schedule) Allows(d time.Weekday) bool { return len(s.Days) == 0 || slice
 
 // Due is the last time, not after now, at which the backup should have begun,
 // by the calendar of the server's time zone. ok is false when none is known:
-// before the first one, and for a repetition that cannot be read.
+// before the first one, and for a repetition that cannot be read. A time that
+// lies before the backup was made is due as well; compare with what is known
+// of it.
 func (s Schedule) Due(now time.Time, zone *time.Location) (due time.Time, ok bool) {
 	if s.Next.IsZero() {
 		return time.Time{}, false
@@ -56,32 +58,30 @@ func (s Schedule) Due(now time.Time, zone *time.Location) (due time.Time, ok boo
 	if zone == nil {
 		zone = time.UTC
 	}
+	// While a run waits, Next stays where it is and later times fall away.
 	at := s.Next.In(zone)
-	if !at.After(now) {
-		// Time stays where it is while a run waits; later ones fall away.
-		for steps := 0; steps < longestWalk; steps++ {
-			if s.Allows(at.Weekday()) {
-				due, ok = at, true
-			}
-			next, stepped := s.step(at, 1)
-			if !stepped || next.After(now) {
-				break
-			}
-			at = next
+	for steps := 0; steps < longestWalk && !at.After(now); steps++ {
+		if s.Allows(at.Weekday()) {
+			due, ok = at, true
 		}
-		return due, ok
+		next, stepped := s.step(at, 1)
+		if !stepped {
+			break
+		}
+		at = next
 	}
-	for steps := 0; steps < longestWalk; steps++ {
+	at = s.Next.In(zone)
+	for steps := 0; steps < longestWalk && !ok; steps++ {
 		before, stepped := s.step(at, -1)
 		if !stepped {
-			return time.Time{}, false
+			break
 		}
 		at = before
 		if !at.After(now) && s.Allows(at.Weekday()) {
-			return at, true
+			due, ok = at, true
 		}
 	}
-	return time.Time{}, false
+	return due, ok
 }
 
 // longestWalk bounds the search: every six minutes for 40 days.

@@ -89,27 +89,40 @@ func (s Session) call(op, path string) call {
 	return k
 }
 
-// ProveRefused asks the server with the tokens of s, and returns nil only when
-// it refuses them: the access token when there is one, else the refresh token.
-// An access token that still works is an error of kind Conflict.
+// ProveRefused shows the server the tokens of s, which was logged out, and
+// returns nil only when it refuses them: the access token unless that has ended
+// by itself, and the refresh token. One that still works is an error of kind
+// Conflict; a session that comes of the attempt is ended.
 func (c *Client) ProveRefused(ctx context.Context, s Session) error {
 	const op = "prove the session ended"
-	if s.Access.Empty() {
-		return refuse(op, Misused, "there is no access token to try")
-	}
-	k := call{op: op, method: http.MethodGet, path: "/api/v1/serverstate", bearer: s.Access}
-	err := c.do(ctx, k, nil)
-	switch KindOf(err) {
-	case "":
-		if err != nil {
+	proved := false
+	if c.now().Before(s.AccessEnds) {
+		k := call{op: op, method: http.MethodGet, path: "/api/v1/serverstate", bearer: s.Access}
+		err := c.do(ctx, k, nil)
+		if err == nil {
+			return &Error{Op: op, Method: k.method, Path: k.path, Status: http.StatusOK, Kind: Conflict, Text: "the server still accepts the access token"}
+		}
+		if KindOf(err) != NotAuthorized {
 			return err
 		}
-		return &Error{Op: op, Method: k.method, Path: k.path, Status: http.StatusOK, Kind: Conflict,
-			Text: "the server still accepts the access token"}
-	case NotAuthorized:
-		return nil
+		proved = true
 	}
-	return err
+	if s.CanRefresh(c.now()) {
+		again, err := c.Refresh(ctx, s)
+		if err == nil {
+			e := &Error{Op: op, Status: http.StatusOK, Kind: Conflict, Text: "the server still accepts the refresh token"}
+			e.cause = c.Logout(ctx, again)
+			return e
+		}
+		if KindOf(err) != LoginFailed {
+			return err
+		}
+		proved = true
+	}
+	if !proved {
+		return refuse(op, Misused, "all tokens of the session have ended by themselves, which proves nothing; nothing was sent")
+	}
+	return nil
 }
 
 // open sends a call that opens a session, without Authorization: a dead token

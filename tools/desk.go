@@ -264,6 +264,9 @@ func (d *Desk) Provide(ctx context.Context, id, param string, v secret.Value) (A
 }
 
 func (g *gate) provide(ctx context.Context, id, param string, v secret.Value) (Approval, error) {
+	if err := g.unlock(ctx); err != nil {
+		return Approval{}, err
+	}
 	a, err := g.Approvals.Approval(ctx, id)
 	if err != nil {
 		return Approval{}, err

@@ -14,6 +14,9 @@ func (g *gate) execute(ctx context.Context, a Approval, progress func(Progress))
 	// From here on the caller's going away stops nothing.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), actWithin)
 	defer cancel()
+	if err := g.unlock(ctx); err != nil {
+		return a, err
+	}
 	op, b, err := g.stored(a)
 	if err != nil {
 		return a, err

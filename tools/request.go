@@ -26,6 +26,9 @@ func (g *gate) request(ctx context.Context, op *Operation, b bound, call Call, s
 		return Answer{}, Errorf(SecretNeeded, "%s needs %s, which cannot be given from here; nothing was done", op.Name, b.needs[0]).
 			WithHint("name an alias of the config's secrets, or run it at a terminal")
 	}
+	if err := g.unlock(ctx); err != nil {
+		return Answer{}, err
+	}
 	now := g.now()
 	a := Approval{
 		ID: newID("a"), Operation: op.Name, Server: b.server, Args: b.args, Risk: b.risk,
@@ -188,7 +191,7 @@ func (g *gate) fingerprint(a Approval, p Plan) string {
 // mac is an HMAC over parts, each with its length, so that no two lists of
 // parts read the same.
 func (g *gate) mac(parts ...string) string {
-	h := hmac.New(sha256.New, g.Key)
+	h := hmac.New(sha256.New, g.key)
 	for _, p := range parts {
 		fmt.Fprintf(h, "%d:", len(p))
 		h.Write([]byte(p))

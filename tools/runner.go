@@ -55,6 +55,7 @@ type Options struct {
 	Memberships Memberships
 	Notifier    Notifier
 	Key         []byte                                // for fingerprints, 32 bytes
+	KeyOf       func(context.Context) ([]byte, error) // in the place of Key, where it takes a keyring: asked once, when first needed
 	Explain     func(err error, server string) *Error // turns foreign errors into words
 	Pages       bool                                  // one-time pages can be offered
 	Floor       time.Time                             // the time is never before this: the newest record's
@@ -78,6 +79,28 @@ type gate struct {
 
 	mu    sync.Mutex
 	floor time.Time
+	key   []byte
+}
+
+// keySize is the length of the fingerprint key in bytes, as of its HMAC's output.
+const keySize = 32
+
+// unlock gets the key that fingerprints are made with.
+func (g *gate) unlock(ctx context.Context) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.key != nil {
+		return nil
+	}
+	key, err := g.KeyOf(ctx)
+	if err != nil {
+		return err
+	}
+	if len(key) < keySize {
+		return errors.New("tools: the fingerprint key is shorter than 32 bytes")
+	}
+	g.key = key
+	return nil
 }
 
 // New makes the gate's two sides.
@@ -85,8 +108,11 @@ func New(o Options) (*Runner, *Desk, error) {
 	if o.Registry == nil || o.People == nil || o.Policy == nil || o.Approvals == nil || o.Audit == nil || o.Locks == nil || o.Servers == nil {
 		return nil, nil, errors.New("tools: an incomplete gate: closed by default")
 	}
-	if len(o.Key) < 32 {
-		return nil, nil, errors.New("tools: the fingerprint key is shorter than 32 bytes")
+	if o.KeyOf == nil {
+		if len(o.Key) < keySize {
+			return nil, nil, errors.New("tools: the fingerprint key is shorter than 32 bytes")
+		}
+		o.KeyOf = func(context.Context) ([]byte, error) { return o.Key, nil }
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -154,7 +154,7 @@ func decrypt(ctx context.Context, text string, key func(context.Context) (secret
 	plain, err := aescrypt.DecryptField(text, word)
 	switch {
 	case errors.Is(err, aescrypt.ErrKeyMissing):
-		return "", fmt.Errorf("%w; set it as the server's settings_key, or as SETTINGS_ENCRYPTION_KEY, or give the password", ErrKeyMissing)
+		return "", fmt.Errorf("%w; set it as the server's database_key, or as SETTINGS_ENCRYPTION_KEY, or give the password", ErrKeyMissing)
 	case errors.Is(err, aescrypt.ErrKeyMismatch):
 		return "", fmt.Errorf("%w; give the one that the server was started with, or give the password", ErrKeyMismatch)
 	case err != nil:

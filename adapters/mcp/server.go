@@ -84,20 +84,8 @@ func New(o Options) (*Server, error) {
 	rand.Read(s.seal.key[:])
 
 	hooks := &server.Hooks{}
-	s.rpc = server.NewMCPServer("duplibot", o.Version,
-		server.WithTitle("Duplibot"),
-		server.WithInstructions(instructions),
-		server.WithToolCapabilities(false),
-		server.WithResourceCapabilities(true, false),
-		server.WithPromptCapabilities(false),
-		server.WithCompletions(),
-		server.WithPromptCompletionProvider(completer{s}),
-		server.WithResourceCompletionProvider(completer{s}),
-		server.WithCacheHints(listTTL, proto.CacheScopePrivate),
-		server.WithMethodCacheHints(proto.MethodResourcesRead, 0, proto.CacheScopePrivate),
-		server.WithHooks(hooks),
-		server.WithLogger(slog.New(slog.DiscardHandler)),
-	)
+	s.rpc = newRPC(o.Version, hooks, server.WithInstructions(instructions),
+		server.WithPromptCompletionProvider(completer{s}), server.WithResourceCompletionProvider(completer{s}))
 	for _, op := range o.Registry.All() {
 		tool, err := toolOf(op)
 		if err != nil {
@@ -111,6 +99,21 @@ func New(o Options) (*Server, error) {
 	s.filterLists(hooks)
 	s.followSubscriptions(hooks)
 	return s, nil
+}
+
+// newRPC is the library's server with what it can do.
+func newRPC(version string, hooks *server.Hooks, more ...server.ServerOption) *server.MCPServer {
+	return server.NewMCPServer("duplibot", version, append([]server.ServerOption{
+		server.WithTitle("Duplibot"),
+		server.WithToolCapabilities(false),
+		server.WithResourceCapabilities(true, false),
+		server.WithPromptCapabilities(false),
+		server.WithCompletions(),
+		server.WithCacheHints(listTTL, proto.CacheScopePrivate),
+		server.WithMethodCacheHints(proto.MethodResourcesRead, 0, proto.CacheScopePrivate),
+		server.WithHooks(hooks),
+		server.WithLogger(slog.New(slog.DiscardHandler)),
+	}, more...)...)
 }
 
 // filterLists shows a caller what it may use. Calls are not filtered here: the

@@ -225,7 +225,7 @@ func (c *Client) finish(ctx context.Context, in *patient, a question, payload []
 		}
 	}
 	if a.out != nil && len(got.Result) > 0 {
-		if err := json.Unmarshal(got.Result, a.out); err != nil {
+		if err := json.Unmarshal(got.Result, a.out); err != nil && got.Failure == nil {
 			return secret.Value{}, c.lost(ctx, a, err)
 		}
 	}
@@ -242,10 +242,10 @@ func (c *Client) unreached(ctx context.Context, err error) error {
 		return tools.Errorf(tools.Canceled, "cancelled before the daemon was asked; nothing was done").Because(err)
 	case errors.Is(err, os.ErrPermission):
 		e := tools.Errorf(tools.Denied, "this account (uid %d) may not use the daemon's socket %s; nothing was done", os.Geteuid(), c.path).Because(err)
-		if g := groupName(c.path); g != "" {
+		if g := openTo(c.path); g != "" {
 			return e.WithHint("an administrator can let it: usermod -aG %s NAME, then log in again", g)
 		}
-		return e
+		return e.WithHint("its daemon serves its own account and root only; an administrator can set the group that may use it")
 	case errors.Is(err, os.ErrNotExist):
 		return tools.Errorf(tools.Unavailable, "no daemon serves %s; nothing was done", c.path).
 			WithHint("start it: systemctl start duplibot").Because(err).Retryable()

@@ -133,16 +133,25 @@ func (s *Server) decide(ctx context.Context, c call, b decideBody) (any, error) 
 	a, err := s.Decisions.Decide(ctx, tools.Decision{
 		ID: b.ID, Caller: c.caller, Yes: b.Yes, Phrase: b.Phrase, Unattended: b.Unattended, How: b.How, Progress: c.progress,
 	})
-	return shown(a), err
+	return s.decided(ctx, c, a, err)
 }
 
 func (s *Server) withdraw(ctx context.Context, c call, b idBody) (any, error) {
 	a, err := s.Decisions.Withdraw(ctx, b.ID, c.caller)
-	return shown(a), err
+	return s.decided(ctx, c, a, err)
 }
 
 func (s *Server) settle(ctx context.Context, c call, b idBody) (any, error) {
 	a, err := s.Decisions.Settle(ctx, b.ID, c.caller, b.TookEffect)
+	return s.decided(ctx, c, a, err)
+}
+
+// decided is a request beside whatever was said about it, for whoever may look
+// at requests.
+func (s *Server) decided(ctx context.Context, c call, a tools.Approval, err error) (any, error) {
+	if a.ID == "" || err != nil && s.somebody(ctx, c.caller) != nil {
+		return nil, err
+	}
 	return shown(a), err
 }
 

@@ -20,10 +20,11 @@ func owner(info fs.FileInfo) (uid, gid int) {
 	return int(st.Uid), int(st.Gid)
 }
 
-// groupName is the name of a socket's group, or its number.
-func groupName(path string) string {
+// openTo is the group whose members may use a socket, "" when there is none or
+// it cannot be seen.
+func openTo(path string) string {
 	info, err := os.Lstat(path)
-	if err != nil {
+	if err != nil || info.Mode().Perm()&0o020 == 0 {
 		return ""
 	}
 	_, gid := owner(info)

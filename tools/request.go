@@ -125,7 +125,7 @@ func (g *gate) generate(ctx context.Context, op *Operation, a *Approval, b *boun
 		if err != nil {
 			return err
 		}
-		args[name], made = string(Held(id)), true
+		args[name], made = madePrefix+id, true
 	}
 	if !made {
 		return nil

@@ -26,11 +26,21 @@ const (
 	SecretPage     Secret = "page"
 	SecretGenerate Secret = "generate"
 	heldPrefix            = "held:"
+	madePrefix            = "made:"
 )
 
 // Handle returns the ID of a held secret.
 func (s Secret) Handle() (id string, held bool) {
+	if id, made := strings.CutPrefix(string(s), madePrefix); made {
+		return id, true
+	}
 	return strings.CutPrefix(string(s), heldPrefix)
+}
+
+// Made reports whether the bot makes this secret, or has made it: nobody has
+// seen it yet, and whoever may needs to be shown it.
+func (s Secret) Made() bool {
+	return s == SecretGenerate || strings.HasPrefix(string(s), madePrefix)
 }
 
 // Held returns the parameter that stands for a held secret or file.

@@ -1,0 +1,240 @@
+package slack
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/slack-go/slack"
+	"github.com/slack-go/slack/slackevents"
+)
+
+// Slack waits three seconds for an acknowledgement; the rest is the network's.
+const (
+	ackWithin    = 2 * time.Second
+	answerWithin = 2500 * time.Millisecond // of an acknowledgement that holds an answer
+	rememberFor  = 25 * time.Hour          // Slack repeats an event for up to a day
+)
+
+// delivery is one thing that Slack tells, whichever way it came.
+type delivery struct {
+	key         string // the same when it comes again
+	command     *slack.SlashCommand
+	interaction *slack.InteractionCallback
+	event       *slackevents.EventsAPIEvent
+	ack         func(ctx context.Context, payload any) error
+}
+
+// deliveryKey is the same for the same event, command or click, however often
+// and by whichever way it comes.
+func deliveryKey(id string, payload []byte) string {
+	if id != "" {
+		return "slack/" + id
+	}
+	sum := sha256.Sum256(payload)
+	return "slack/" + hex.EncodeToString(sum[:16])
+}
+
+// eventKey finds the event's ID in its envelope.
+func eventKey(payload []byte) string {
+	var head struct {
+		ID string `json:"event_id"`
+	}
+	_ = json.Unmarshal(payload, &head) // without an ID the whole payload is the key
+	return deliveryKey(head.ID, payload)
+}
+
+// take acknowledges d and sees to it that it is worked on. It returns at once:
+// what would take time has a lane. Where there is no room in the lane nothing is
+// acknowledged but a command, with the reason; Slack shows the others as failed.
+func (a *Adapter) take(d delivery) {
+	a.health.heardAt(a.Now())
+	switch {
+	case d.command != nil:
+		a.accept(a.calls, d, func(ctx context.Context) { a.onCommand(ctx, *d.command) })
+	case d.event != nil:
+		a.accept(a.quick, d, func(ctx context.Context) { a.onEvent(ctx, *d.event) })
+	case d.interaction == nil:
+	case d.interaction.Type == slack.InteractionTypeBlockActions:
+		a.accept(a.calls, d, func(ctx context.Context) { a.onAction(ctx, *d.interaction) })
+	case d.interaction.Type == slack.InteractionTypeBlockSuggestion:
+		a.answer(d, func(ctx context.Context) (any, func(context.Context)) {
+			return a.onSuggestion(ctx, *d.interaction), nil
+		})
+	case d.interaction.Type == slack.InteractionTypeViewSubmission:
+		a.answer(d, func(ctx context.Context) (any, func(context.Context)) {
+			return a.onSubmission(ctx, *d.interaction)
+		})
+	default:
+		a.acknowledge(d, nil)
+	}
+}
+
+// accept acknowledges first and works afterwards.
+func (a *Adapter) accept(l *lane, d delivery, work func(context.Context)) {
+	if !l.reserve() {
+		a.health.busy()
+		a.Log.Warn("slack lane is full", "lane", l.name)
+		if d.command != nil {
+			a.acknowledge(d, map[string]string{"response_type": "ephemeral",
+				"text": "Too much is under way at the moment; nothing was done. Try again in a moment."})
+		}
+		return
+	}
+	if !a.acknowledge(d, nil) {
+		l.release()
+		return
+	}
+	l.run(func() {
+		defer a.recovered("delivery")
+		if a.first(d.key) {
+			work(a.jobCtx)
+		}
+	})
+}
+
+// answer works first, within the time of an acknowledgement, and sends with it
+// what came out. What is left to do goes on in the lane for calls.
+func (a *Adapter) answer(d delivery, work func(context.Context) (payload any, rest func(context.Context))) {
+	if !a.quick.reserve() {
+		a.health.busy()
+		return
+	}
+	a.quick.run(func() {
+		defer a.recovered("answer")
+		if d.interaction.Type == slack.InteractionTypeViewSubmission && !a.first(d.key) {
+			a.acknowledge(d, nil)
+			return
+		}
+		ctx, cancel := context.WithTimeout(a.jobCtx, answerWithin)
+		payload, rest := work(ctx)
+		cancel()
+		if rest == nil {
+			a.acknowledge(d, payload)
+			return
+		}
+		if !a.calls.reserve() {
+			a.health.busy()
+			return
+		}
+		if !a.acknowledge(d, payload) {
+			a.calls.release()
+			return
+		}
+		a.calls.run(func() {
+			defer a.recovered("submission")
+			rest(a.jobCtx)
+		})
+	})
+}
+
+func (a *Adapter) acknowledge(d delivery, payload any) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), ackWithin)
+	defer cancel()
+	if err := d.ack(ctx, payload); err != nil {
+		a.Log.Warn("slack delivery not acknowledged, so not worked on", "error", err)
+		return false
+	}
+	return true
+}
+
+// first reports whether this delivery has not been seen: in this process, or in
+// another on the same store. While the store cannot be written the process's own
+// memory has to do, so that reading and denying go on.
+func (a *Adapter) first(key string) bool {
+	if !a.seen.add(key, a.Now()) {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), ackWithin)
+	defer cancel()
+	first, err := a.Deliveries.Begin(ctx, key, rememberFor)
+	if err != nil {
+		a.Log.Error("slack delivery not remembered", "error", err)
+		return true
+	}
+	return first
+}
+
+// memory is what this process has seen of late.
+type memory struct {
+	mu    sync.Mutex
+	seen  map[string]time.Time
+	swept time.Time
+}
+
+func newMemory() *memory { return &memory{seen: map[string]time.Time{}} }
+
+func (m *memory) add(key string, now time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if now.Sub(m.swept) > time.Hour {
+		for k, at := range m.seen {
+			if now.Sub(at) > rememberFor {
+				delete(m.seen, k)
+			}
+		}
+		m.swept = now
+	}
+	if _, known := m.seen[key]; known {
+		return false
+	}
+	m.seen[key] = now
+	return true
+}
+
+// lane works on a bounded number of jobs at a time, and lets a bounded number
+// wait.
+type lane struct {
+	name    string
+	room    chan struct{} // all that are here
+	working chan struct{}
+	jobs    sync.WaitGroup
+}
+
+func newLane(name string, working, room int) *lane {
+	return &lane{name: name, room: make(chan struct{}, room), working: make(chan struct{}, working)}
+}
+
+// reserve takes a place, if there is one; run or release follows.
+func (l *lane) reserve() bool {
+	select {
+	case l.room <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (l *lane) release() { <-l.room }
+
+func (l *lane) run(job func()) {
+	l.jobs.Go(func() {
+		defer l.release()
+		l.working <- struct{}{}
+		defer func() { <-l.working }()
+		job()
+	})
+}
+
+func (l *lane) busy() int { return len(l.room) }
+
+func (l *lane) wait() { l.jobs.Wait() }
+
+// errAckSize keeps an acknowledgement from being dropped without a word.
+var errAckSize = errors.New("the acknowledgement is larger than Slack takes")
+
+// ackSize is nil for a payload that Slack takes.
+func ackSize(payload any) error {
+	if payload == nil {
+		return nil
+	}
+	body, err := json.Marshal(payload)
+	if err == nil && len(body) > maxAckBytes-200 {
+		return errAckSize
+	}
+	return err
+}

@@ -298,7 +298,7 @@ func (s *Server) issueForever(c *call) error {
 		return failf(http.StatusUnauthorized, "Cannot generate multiple forever tokens, restart the server to generate a new one")
 	}
 	s.run.foreverIssued = true
-	s.tokenReply(c, s.accessToken("forever-token", temporary, foreverLife), "")
+	s.tokenReply(c, s.accessToken("forever-token", temporary, s.at.AddDate(foreverYears, 0, 0).Sub(s.at)), "")
 	return nil
 }
 

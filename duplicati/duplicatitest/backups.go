@@ -32,10 +32,11 @@ func (s *Server) listBackups(c *call) {
 	if !c.query.has("orderby") {
 		order = s.db.settings.value("backup-list-sort-order")
 	}
-	c.json(s.renderBackups(order))
+	c.json(s.renderBackups(order, s.gen.doubledDays))
 }
 
-func (s *Server) renderBackups(order string) []object {
+// renderBackups is GET backups and, without the doubled days, the event of it.
+func (s *Server) renderBackups(order string, doubled bool) []object {
 	list := slices.Clone(s.db.backups)
 	if s.gen.nonce { // 2.1 knows no order
 		sortBackups(list, order)
@@ -43,7 +44,7 @@ func (s *Server) renderBackups(order string) []object {
 	out := []object{}
 	for _, b := range list {
 		out = append(out, object{
-			{"Backup", s.renderBackup(b, inList)}, {"Schedule", renderSchedule(b.schedule, b.id, s.gen.doubledDays)},
+			{"Backup", s.renderBackup(b, inList)}, {"Schedule", renderSchedule(b.schedule, b.id, doubled)},
 		})
 	}
 	return out

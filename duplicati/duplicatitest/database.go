@@ -109,6 +109,7 @@ type process struct {
 	lastTask      int64
 	queue         []*task
 	active        *task
+	starting      bool // between the queue and active
 	finished      []*task
 	event         int64
 	data          int64

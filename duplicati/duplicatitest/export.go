@@ -168,7 +168,8 @@ func (s *Server) isTargetPassword(scheme, name string) bool {
 	return isSecret(name) && (s.gen.stripsExport || scheme != "file")
 }
 
-// arguments of the command line that would do what the backup does.
+// arguments of the command line that would do what the backup does. The server
+// makes a task to find them, and its ID is gone.
 func (s *Server) arguments(c *call) (b *backup, options []string, err error) {
 	passwords, err := c.query.flag("export-passwords")
 	if err != nil {
@@ -177,6 +178,7 @@ func (s *Server) arguments(c *call) (b *backup, options []string, err error) {
 	if b, err = s.backupOf(c); err != nil {
 		return nil, nil, err
 	}
+	s.spendTask()
 	if !passwords {
 		b = s.withoutPasswords(b)
 	}

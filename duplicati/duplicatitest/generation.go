@@ -37,6 +37,9 @@ type generation struct {
 	stopVerb      bool // stop, and not stopaftercurrentfile and stopnow
 	stripsExport  bool // exports without passwords lose auth-password in URLs
 	doubledDays   bool // AllowedDays are read back twice
+	refusesDays   bool // full names of days are refused
+	addsModified  bool // files that have changed are counted as added
+	dismisses     bool // a clean run dismisses the backup's notifications
 	relativeDB    bool // DBPath in exports is relative to the data folder
 	escapesDot    bool // the export's file name encodes its dot
 	readsSetting  bool // serversetting/{key} knows every row, not only the options
@@ -57,13 +60,13 @@ var generations = []generation{
 		name: "2.1", version: "2.1.0.5", fullName: " - 2.1.0.5_stable_2025-03-04", kind: "stable",
 		engine: "2.1.0.5 (2.1.0.5_stable_2025-03-04)", aesName: "SharpAESCrypt v2.1.0.5",
 		placeholder: "**********", headOfQueue: true, stripsExport: true, doubledDays: true,
-		escapesDot: true, missingSource: true, sizeUnit: "B",
+		refusesDays: true, escapesDot: true, missingSource: true, sizeUnit: "B",
 	},
 	{
 		name: "2.2", version: "2.2.0.3", fullName: "2.2.0.3 - 2.2.0.3_stable_2026-01-06", kind: "stable",
 		engine: "2.2.0.3 (2.2.0.3_stable_2026-01-06)", aesName: "SharpAESCrypt v2.2.0.3",
 		nonce: true, v2: true, placeholder: "**********", listWaits: true, helpIDs: true,
-		failsTruly: true, guardsDelete: true, negativePause: true, taskTimes: true, taskStates: true,
+		failsTruly: true, doubledDays: true, dismisses: true, guardsDelete: true, negativePause: true, taskTimes: true, taskStates: true,
 		stopVerb: true, stripsExport: true, missingSource: true, abortLogs: true, warnsOptions: true,
 		workerLog: true, pauseZone: true, sizeUnit: "iB",
 	},
@@ -71,7 +74,7 @@ var generations = []generation{
 		name: "2.3.0", version: "2.3.0.4", fullName: "2.3.0.4 - 2.3.0.4_stable_2026-07-09", kind: "stable",
 		engine: "2.3.0.4 (2.3.0.4_stable_2026-07-09)", aesName: "SharpAESCrypt v2.3.0.4",
 		nonce: true, v2: true, masks: true, placeholder: "***************", replaces: true,
-		connections: true, hangs: true, listWaits: true, helpIDs: true, failsTruly: true,
+		connections: true, addsModified: true, dismisses: true, hangs: true, listWaits: true, helpIDs: true, failsTruly: true,
 		guardsDelete: true, negativePause: true, taskTimes: true, taskStates: true, stopVerb: true,
 		readsSetting: true, missingSource: true, abortLogs: true, warnsOptions: true, sourcesEmpty: true,
 		workerLog: true, pauseZone: true, sizeUnit: "iB",
@@ -80,7 +83,7 @@ var generations = []generation{
 		name: "2.3.1", version: "1.0.0.0", fullName: "1.0.0.0", kind: "Stable",
 		engine: "1.0.0.0 (Current)", aesName: "SharpAESCrypt v2.0.3.0",
 		nonce: true, clearingPath: true, v2: true, masks: true, placeholder: "***************",
-		replaces: true, connections: true, brokenFiles: true, syncMode: true, locks: true,
+		replaces: true, connections: true, dismisses: true, brokenFiles: true, syncMode: true, locks: true,
 		helpIDs: true, failsTruly: true, guardsDelete: true, negativePause: true, taskTimes: true,
 		taskStates: true, stopVerb: true, relativeDB: true, readsSetting: true, nullSetting: true,
 		checksUpdates: true, interrupted: true, abortLogs: true, warnsOptions: true, sourcesEmpty: true,

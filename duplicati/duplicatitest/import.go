@@ -105,6 +105,7 @@ func (s *Server) imported(raw []byte, req importRequest) (b *backup, doc object,
 	} else {
 		s.add(b)
 	}
+	s.chatter(addChatter)
 	return b, nil, ""
 }
 
@@ -156,7 +157,7 @@ func (s *Server) readFile(plain []byte) (*backup, *jsonValue, string) {
 // readFullDays reads a schedule as files have it, with the days' full names.
 func readFullDays(v *jsonValue, g *generation) (*schedule, error) {
 	lenient := *g
-	lenient.doubledDays = false
+	lenient.refusesDays = false
 	return readSchedule(v, &lenient)
 }
 

@@ -88,7 +88,7 @@ func appendValue(b []byte, v *jsonValue, relaxed bool) []byte {
 	case 's':
 		return appendString(b, v.text, relaxed)
 	case 'a':
-		return appendList(b, v.items, relaxed)
+		return appendList(b, append([]*jsonValue{}, v.items...), relaxed)
 	case 'o':
 		o := object{}
 		for _, m := range v.members {

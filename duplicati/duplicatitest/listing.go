@@ -80,7 +80,11 @@ func (s *Server) remoteLog(c *call) error {
 	}
 	out := []object{}
 	if b.local != nil {
-		for _, row := range slices.Backward(b.local.remote) {
+		rows := b.local.remote
+		if t := s.run.active; s.isRunning(b.id) && t.op == opBackup && len(rows) == 0 {
+			_, rows = s.underway(t)
+		}
+		for _, row := range slices.Backward(rows) {
 			if row.id < below && int64(len(out)) < size {
 				var data any = object{} // a database NULL
 				if row.data != "" {
@@ -104,31 +108,41 @@ func (s *Server) readable(c *call, b *backup, main string) ([]*version, error) {
 	v2 := c.isV2()
 	switch {
 	case running && s.gen.locks:
+		s.spendTask()
 		return nil, errLocked
 	case running && !s.gen.nonce:
 		s.spendTask()
 		return nil, errUnexpected
 	case running && v2 && s.gen.listWaits:
-		gone := s.run
-		if !s.wait(c.ctx, time.Time{}, func() bool { return s.run != gone || !s.isRunning(b.id) }) {
-			return nil, errUnexpected
-		}
-	case running && s.gen.hangs:
-		t := s.run.active
-		if t.op == opBackup {
-			t.wedged = true
-			if b.local.newest() == nil { // what the run has put so far
-				return []*version{{time: t.work.began.Truncate(time.Second), files: t.work.files[:len(t.work.files)/4]}}, nil
-			}
+		return s.waitedFor(c, b)
+	case running && s.gen.hangs && s.run.active.op == opBackup:
+		s.run.active.wedged = true
+		fallthrough
+	case running && s.run.active.op == opBackup && len(b.local.versions) == 0:
+		if len(b.local.versions) == 0 {
+			v, _ := s.underway(s.run.active)
+			return []*version{v}, nil
 		}
 	}
 	if b.local == nil || len(b.local.versions) == 0 {
-		if !running {
-			return nil, s.listingFailed(b, main)
-		}
-		return nil, nil
+		return nil, s.listingFailed(b, main)
 	}
 	return b.local.newestFirst(), nil
+}
+
+// waitedFor lists the versions as they were when it was asked, once the run has
+// ended.
+func (s *Server) waitedFor(c *call, b *backup) ([]*version, error) {
+	gone, t := s.run, s.run.active
+	versions := b.local.newestFirst()
+	if t.op == opBackup && len(versions) == 0 {
+		v, _ := s.underway(t)
+		versions = []*version{v}
+	}
+	if !s.wait(c.ctx, time.Time{}, func() bool { return s.run != gone || !t.finished.IsZero() }) || s.run != gone {
+		return nil, errUnexpected
+	}
+	return versions, nil
 }
 
 func fullFlag(v *version) int {

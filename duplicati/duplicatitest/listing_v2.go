@@ -66,6 +66,9 @@ func (s *Server) entry(p string, size int64, dir bool, at time.Time) object {
 	o := object{
 		{"Path", p}, {"Size", size}, {"IsDirectory", dir}, {"IsSymlink", false}, {"LastModified", utc(at)},
 	}
+	if !s.gen.connections {
+		return o
+	}
 	return o.with("Metadata", nil)
 }
 
@@ -75,17 +78,20 @@ func (s *Server) logged(e object, id int, ranged bool) object {
 	if s.gen.connections {
 		o = object{{"FileId", id}}
 	}
+	match := func() {
+		if ranged {
+			end := object{{"Value", 0}, {"IsFromEnd", false}}
+			o = o.with("MatchedPathRange", object{{"Start", end}, {"End", end}})
+		}
+	}
 	for _, m := range e {
 		if m.name == "Metadata" {
-			if ranged {
-				end := object{{"Value", 0}, {"IsFromEnd", false}}
-				o = o.with("MatchedPathRange", object{{"Start", end}, {"End", end}})
-			}
-			if !s.gen.connections {
-				continue
-			}
+			match()
 		}
 		o = append(o, m)
+	}
+	if !s.gen.connections {
+		match()
 	}
 	return o
 }

@@ -61,13 +61,18 @@ func (v volume) data() string {
 }
 
 // list lists the destination.
-func (db *localDB) list(at time.Time, lost bool) {
+func (db *localDB) list(at time.Time, lost bool, g *generation) {
 	var b strings.Builder
 	b.WriteString("[\n")
 	if !lost {
 		for i, v := range db.volumes {
 			if i > 0 {
 				b.WriteString(",\n")
+			}
+			if !g.nonce {
+				fmt.Fprintf(&b, `{"Name":"%s","LastAccess":"%s","LastModification":"%s","Size":%d,"IsFolder":false}`,
+					v.name, local(v.at), local(v.at), v.size)
+				continue
 			}
 			fmt.Fprintf(&b, `{"IsFolder":false,"LastAccess":"%s","LastModification":"%s","Created":"0001-01-01T00:00:00","Name":"%s","Size":%d,"IsArchived":false}`,
 				local(v.at), local(v.at), v.name, v.size)

@@ -43,7 +43,10 @@ const (
 const (
 	liveBuffer  = 5000
 	liveIdle    = 30
-	taskChatter = 8
+	taskChatter = 7
+	failChatter = 2
+	workChatter = 200
+	addChatter  = 4
 	pollKeeps   = 30 * time.Second
 )
 
@@ -51,14 +54,26 @@ func (s *Server) addLive(row liveRow) {
 	s.run.lastLive++
 	row.id, row.at = s.run.lastLive, s.at
 	s.run.live = append(s.run.live, row)
-	if len(s.run.live) > liveBuffer {
-		s.run.live = s.run.live[1:]
-	}
+	s.trimLive()
 }
 
 // chatter stands for entries of levels that nobody records: they take numbers,
 // and push older ones out of the buffer.
-func (s *Server) chatter(n int64) { s.run.lastLive += n }
+func (s *Server) chatter(n int64) {
+	s.run.lastLive += n
+	s.trimLive()
+}
+
+// trimLive drops what the buffer no longer holds.
+func (s *Server) trimLive() {
+	keep := int64(liveIdle)
+	for _, until := range s.run.levels {
+		if until.After(s.at) {
+			keep = liveBuffer
+		}
+	}
+	s.run.live = slices.DeleteFunc(s.run.live, func(r liveRow) bool { return r.id <= s.run.lastLive-keep })
+}
 
 func logRoutes(rs *routes, g *generation) {
 	rs.add("GET", "/api/v1/logdata/log", bearer, noBody, try((*Server).serverLog))
@@ -100,16 +115,10 @@ func (s *Server) pollLog(c *call) error {
 	if err != nil || sizeErr != nil || !given || level < 0 {
 		return errBind
 	}
-	keep := int64(liveIdle)
-	for name, until := range s.run.levels {
-		if until.After(s.at) && logLevel(slices.Index(logLevels, name)) <= levelInformation {
-			keep = liveBuffer
-		}
-	}
 	s.run.levels[logLevels[level]] = s.at.Add(pollKeeps)
 	var out []object
 	for _, row := range slices.Backward(s.run.live) {
-		if row.id <= after || row.id <= s.run.lastLive-keep || int64(len(out)) == size {
+		if row.id <= after || int64(len(out)) == size {
 			break
 		}
 		if row.level >= logLevel(level) {
@@ -162,7 +171,7 @@ func (s *Server) addError(b *backup, message, failure string) {
 
 // logException writes a task's failure to the server's log and the live log.
 func (s *Server) logException(b *backup, t *task, f *failure) {
-	s.chatter(taskChatter)
+	s.chatter(failChatter)
 	s.addLive(liveRow{
 		level: levelError, message: "The operation " + mainOperation(t.op) + " has failed", tag: "Duplicati.Library.Main.Controller-FailedOperation",
 		failureID: f.id(), failure: f.full(), backupID: b.id, taskID: strconv.FormatInt(t.id, 10),

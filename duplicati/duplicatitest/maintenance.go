@@ -58,12 +58,12 @@ func (s *Server) completeOther(t *task, b *backup) {
 	if logged {
 		b.local.log(s.at, r.message())
 	}
-	if r.stats.knowsDestination {
+	if r.stats.known != nil {
 		s.destinationMetadata(b)
 	}
 	s.endProgress(t, lastPhase(t.op))
-	s.backupsChanged()
 	s.gotWarnings(b, r)
+	s.backupsChanged()
 }
 
 func lastPhase(op operation) string {
@@ -110,7 +110,7 @@ func (s *Server) completeRestore(t *task, b *backup, r *report) {
 			}
 		}
 	}
-	if s.gen.nonce && len(files) > 0 {
+	if s.gen.connections && len(files) > 0 {
 		folders = 1
 	}
 	g := s.gen

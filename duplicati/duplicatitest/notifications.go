@@ -29,7 +29,14 @@ func (s *Server) notify(n *notification) {
 	n.at = s.at
 	s.db.notifications = append(s.db.notifications, n)
 	s.run.notified++
+	s.notificationsChanged()
+}
+
+// notificationsChanged sets the flags and tells of both.
+func (s *Server) notificationsChanged() {
 	s.acknowledge()
+	s.bumpData()
+	s.publish("serversettings")
 	s.bump()
 	s.publish("notifications")
 }
@@ -47,9 +54,7 @@ func (s *Server) dismiss(match func(*notification) bool) bool {
 		return false
 	}
 	s.run.notified++
-	s.acknowledge()
-	s.bump()
-	s.publish("notifications")
+	s.notificationsChanged()
 	return true
 }
 

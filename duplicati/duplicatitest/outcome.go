@@ -20,14 +20,15 @@ const (
 
 // Outcome says how one run of a backup goes.
 type Outcome struct {
-	Result   Result
-	Takes    time.Duration // 0 is Options.TaskTime; negative finishes at once
-	Hold     bool          // runs until Finish, or until a client stops it
-	HoldStop bool          // with Hold: a stop or abort waits for Finish too
-	Partial  bool          // ends early by itself: PartialBackup, a warning
-	Message  string        // of the warning, error or failure
-	Count    int           // of warnings or errors; 0 is one
-	Done     int           // files done when a held run is stopped; 0 is half of them
+	Result    Result
+	Takes     time.Duration // 0 is Options.TaskTime; negative finishes at once
+	Hold      bool          // runs until Finish, or until a client stops it
+	HoldStop  bool          // with Hold: a stop or abort waits for Finish too
+	Partial   bool          // ends early by itself: PartialBackup, a warning
+	Message   string        // of the warning, error or failure; of a held run, of the failure once it is aborted
+	Exception string        // of the failure, as the server has it
+	Count     int           // of warnings or errors; 0 is one
+	Done      int           // files done when a held run is stopped; 0 is half of them
 
 	resumes bool // left counts again once the pause is over
 }

@@ -10,6 +10,7 @@ type progress struct {
 	action   string // of the backend
 	path     string
 	size     int64
+	moving   bool // path is being transferred
 	speed    int64
 	overall  float64
 	current  string // file at work on
@@ -132,6 +133,15 @@ func (s *Server) showProgress(t *task, p *progress) {
 			break
 		}
 	}
+	if !s.gen.nonce && p.phase == "Backup_ProcessingFiles" { // folders count too, and transfers are shown
+		p.total += int64(len(t.config.sources))
+		p.action, p.path, p.speed = "Put", "ParallelUpload", p.bytes
+	} else {
+		p.path, p.size, p.moving = "", 0, false
+		if sample := s.live(t).local.sample(); p.phase == "Backup_PostBackupTest" && len(sample) > 0 {
+			p.path, p.size, p.moving = sample[0].name, sample[0].size, true
+		}
+	}
 	p.overall = 0
 	if p.phase == "Backup_ProcessingFiles" {
 		p.remains = s.length(t) - s.passed(t)
@@ -151,10 +161,23 @@ func (s *Server) endProgress(t *task, phase string) {
 		p.overall = 0
 	}
 	if t.op == opBackup {
+		p.action, p.speed, p.path, p.size, p.moving = "Get", -1, "", 0, false
+		if sample := s.live(t).local.sampled(); !s.gen.nonce && sample != nil {
+			p.path, p.size = sample.name, sample.size
+		}
 		p.files, p.bytes = int64(len(t.work.seen)), sum(t.work.seen)
 		p.total, p.totalB = int64(len(t.work.files)), t.work.bytes()
 	}
 	s.publish("progress")
+}
+
+// sampled is the volume that a verification reads last.
+func (db *localDB) sampled() *volume {
+	if db == nil || len(db.volumes) == 0 {
+		return nil
+	}
+	all := db.sample()
+	return &all[len(all)-1]
 }
 
 func (s *Server) renderProgress() object {
@@ -170,7 +193,14 @@ func (s *Server) renderProgress() object {
 		{"TotalFileCount", p.total}, {"TotalFileSize", p.totalB}, {"StillCounting", p.counting},
 	}
 	if g.nonce {
-		o = o.with("ActiveTransfers", []object{})
+		transfers := []object{}
+		if p.moving {
+			transfers = append(transfers, object{
+				{"BackendAction", p.action}, {"BackendPath", p.path}, {"BackendFileSize", p.size}, {"BackendFileProgress", p.size},
+				{"BackendSpeed", p.speed}, {"BackendIsBlocking", false},
+			})
+		}
+		o = o.with("ActiveTransfers", transfers)
 	}
 	if g.connections {
 		o = append(o, object{{"RemoteSyncDestinationIndex", 0}, {"RemoteSyncDestinationCount", 0}}...)

@@ -37,14 +37,11 @@ type counts struct {
 
 // tally counts what the backend did.
 type tally struct {
-	calls                int
-	up, down             int64
-	upCount, downCount   int
-	deleted              int
-	knowsDestination     bool
-	knownCount, versions int
-	knownSize            int64
-	last                 time.Time
+	calls              int
+	up, down           int64
+	upCount, downCount int
+	deleted            int
+	known              object // what the last listing of the destination told
 }
 
 func (s *Server) newReport(main string, begin time.Time, b *backup) *report {
@@ -89,7 +86,31 @@ func (r *report) list(count int) {
 		r.stats.calls++
 		r.event("QuotaInfo", "Started", " ()")
 	}
-	r.stats.knowsDestination = true
+	r.stats.known = r.knownOf(count)
+}
+
+// knownOf are the members that tell of the destination; count is how many
+// files it has shown, negative when nobody has looked.
+func (r *report) knownOf(count int) object {
+	last, size, versions, listed, assigned := "0001-01-01T00:00:00", int64(0), 0, 0, 0
+	total, free := int64(0), int64(0)
+	if count >= 0 {
+		total, free, assigned, listed = totalSpace, freeSpace, -1, len(r.db.versions)
+	}
+	if count > 0 {
+		size, versions = r.db.size(), listed
+		if v := r.db.newest(); v != nil {
+			last = local(v.time)
+		}
+	}
+	o := object{{"KnownFileCount", max(count, 0)}, {"KnownFileSize", size}}
+	if r.g.nonce {
+		o = o.with("KnownFilesets", versions)
+	}
+	return append(o, object{
+		{"LastBackupDate", last}, {"BackupListCount", listed}, {"TotalQuotaSpace", total}, {"FreeQuotaSpace", free},
+		{"AssignedQuotaSpace", assigned},
+	}...)
 }
 
 func (r *report) put(v volume) {
@@ -209,33 +230,14 @@ func noLines() object {
 
 func (r *report) backendStatistics() object {
 	t := &r.stats
-	last := "0001-01-01T00:00:00"
 	o := object{
 		{"RemoteCalls", t.calls}, {"BytesUploaded", t.up}, {"BytesDownloaded", t.down}, {"FilesUploaded", t.upCount},
 		{"FilesDownloaded", t.downCount}, {"FilesDeleted", t.deleted}, {"FoldersCreated", 0}, {"RetryAttempts", 0},
 		{"UnknownFileSize", 0}, {"UnknownFileCount", 0},
 	}
-	var known object
-	if t.knowsDestination && r.db != nil {
-		if v := r.db.newest(); v != nil {
-			last = local(v.time)
-		}
-		known = object{{"KnownFileCount", len(r.db.volumes)}, {"KnownFileSize", r.db.size()}}
-		if r.g.nonce {
-			known = known.with("KnownFilesets", len(r.db.versions))
-		}
-		known = append(known, object{
-			{"LastBackupDate", last}, {"BackupListCount", len(r.db.versions)}, {"TotalQuotaSpace", int64(totalSpace)},
-			{"FreeQuotaSpace", int64(freeSpace)}, {"AssignedQuotaSpace", -1},
-		}...)
-	} else {
-		known = object{{"KnownFileCount", 0}, {"KnownFileSize", 0}}
-		if r.g.nonce {
-			known = known.with("KnownFilesets", 0)
-		}
-		known = append(known, object{
-			{"LastBackupDate", last}, {"BackupListCount", 0}, {"TotalQuotaSpace", 0}, {"FreeQuotaSpace", 0}, {"AssignedQuotaSpace", 0},
-		}...)
+	known := t.known
+	if known == nil {
+		known = r.knownOf(-1)
 	}
 	o = append(append(o, known...), object{{"ReportedQuotaError", false}, {"ReportedQuotaWarning", false}}...)
 	if !r.g.syncMode {
@@ -250,11 +252,15 @@ func (r *report) backendStatistics() object {
 
 // backupMembers are those of a backup's result.
 func (r *report) backupMembers() object {
-	c := &r.counts
+	c := r.counts
+	if r.g.addsModified {
+		c.added, c.modified = append(c.added[:len(c.added):len(c.added)], c.modified...), nil
+		c.addedFolders, c.modifiedFolders = c.addedFolders+c.modifiedFolders, 0
+	}
 	o := object{
 		{"DeletedFiles", c.deleted}, {"DeletedFolders", 0}, {"ModifiedFiles", len(c.modified)}, {"ExaminedFiles", len(c.examined)},
-		{"OpenedFiles", len(c.opened)}, {"AddedFiles", len(c.added)}, {"SizeOfModifiedFiles", sum(c.modified)},
-		{"SizeOfAddedFiles", sum(c.added)}, {"SizeOfExaminedFiles", sum(c.examined)}, {"SizeOfOpenedFiles", sum(c.opened)},
+		{"OpenedFiles", len(c.opened)}, {"AddedFiles", len(c.added)}, {"SizeOfModifiedFiles", sum(r.counts.modified)},
+		{"SizeOfAddedFiles", sum(r.counts.added)}, {"SizeOfExaminedFiles", sum(c.examined)}, {"SizeOfOpenedFiles", sum(c.opened)},
 		{"NotProcessedFiles", 0}, {"AddedFolders", c.addedFolders}, {"TooLargeFiles", 0}, {"FilesWithError", len(r.errorsOfFiles())},
 	}
 	if r.g.nonce {
@@ -305,7 +311,7 @@ func (r *report) testMembers() object {
 
 // databaseSpace is where the engine of a generation keeps its database code.
 func (g *generation) databaseSpace() string {
-	if g.connections {
+	if g.syncMode {
 		return "Local."
 	}
 	return ""

@@ -71,7 +71,7 @@ func readSchedule(v *jsonValue, g *generation) (*schedule, error) {
 			return nil, errBind
 		}
 		d, ok := parseDay(*name)
-		if !ok || g.doubledDays && len(*name) > 3 {
+		if !ok || g.refusesDays && len(*name) > 3 {
 			return nil, errBind
 		}
 		if !seen[d] {

@@ -205,7 +205,7 @@ func (s *Server) event(service string, sock *socket) any {
 	case "legacystatus":
 		return s.status()
 	case "backuplist":
-		data = s.renderBackups(sock.order)
+		data = s.renderBackups(sock.order, false)
 	case "serversettings":
 		data = s.shownSettings()
 	case "progress":

@@ -96,7 +96,7 @@ func (p *process) icon(warning, failure bool) string {
 	switch {
 	case p.active != nil && p.paused:
 		return "ActivePaused"
-	case p.active != nil:
+	case p.active != nil || p.starting:
 		return "Active"
 	case p.paused:
 		return "Paused"
@@ -109,8 +109,12 @@ func (p *process) icon(warning, failure bool) string {
 }
 
 func (s *Server) shownPauseEnd() string {
-	if s.run.pauseEnd.IsZero() && !s.gen.pauseZone {
+	switch {
+	case s.gen.pauseZone:
+	case s.run.pauseEnd.IsZero():
 		return "0001-01-01T00:00:00"
+	default:
+		return local(s.run.pauseEnd)
 	}
 	return utc(s.run.pauseEnd)
 }

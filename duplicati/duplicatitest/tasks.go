@@ -116,7 +116,15 @@ func (s *Server) dispatch() {
 	}
 	t := s.run.queue[0]
 	s.run.queue = s.run.queue[1:]
-	s.run.active = t
+	if s.gen.v2 && !s.gen.connections { // 2.2 shows for a moment neither
+		s.run.starting = true
+		s.bump()
+		s.run.starting, s.run.active = false, t
+	} else {
+		s.run.active = t
+		s.bump()
+	}
+	s.publish("taskqueue")
 	t.started = s.at
 	t.outcome = s.nextOutcome(t)
 	t.left = t.outcome.takes(s.opts.TaskTime)
@@ -131,8 +139,6 @@ func (s *Server) dispatch() {
 		}
 	}
 	s.begin(t)
-	s.bump()
-	s.publish("taskqueue")
 	s.changed()
 }
 
@@ -167,7 +173,7 @@ func (s *Server) nextEvent() time.Time {
 	}
 	consider(s.nextDue())
 	if t := p.active; t != nil && (!p.paused || t.dying) && !t.wedged {
-		if !t.atWork {
+		if !t.atWork && !t.started.IsZero() {
 			consider(t.started.Add(min(startup, max(t.left, 0))))
 		}
 		consider(t.ends)
@@ -223,6 +229,7 @@ func (s *Server) finish(t *task) {
 	s.bump()
 	s.publish("taskqueue")
 	s.publishTask(t)
+	s.publish("progress")
 	s.dispatch()
 	s.changed()
 }

@@ -31,7 +31,7 @@ const (
 	clockSkew    = 5 * time.Second
 	graceWindow  = 30 * time.Second
 	graceCount   = 1
-	foreverLife  = 10 * 365 * 24 * time.Hour
+	foreverYears = 10
 	shortAtMost  = 121 * time.Minute
 	pbkdf2Rounds = 10000
 	temporary    = "temporary"

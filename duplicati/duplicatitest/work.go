@@ -14,6 +14,16 @@ type backupWork struct {
 	files   []diskFile
 	missing []string
 	seen    []diskFile // those of files that were looked at
+	first   bool       // it has made the backup's database
+	ids     []string   // of the volumes it makes, in their order
+}
+
+// volumeID is the unique part of the n-th volume's name.
+func (w *backupWork) volumeID(n int) string {
+	for len(w.ids) <= n {
+		w.ids = append(w.ids, strings.ReplaceAll(newGUID(), "-", ""))
+	}
+	return w.ids[n]
 }
 
 func (w *backupWork) bytes() int64 { return sum(w.files) }
@@ -47,6 +57,7 @@ func (s *Server) begin(t *task) {
 	b := s.live(t)
 	if b.local == nil {
 		b.local = &localDB{}
+		t.work.first = true
 	}
 	b.local.lastOp++
 	if t.op == opBackup {
@@ -78,10 +89,25 @@ type failure struct {
 	at     string // the stack trace's first lines
 	parsed string
 	noLog  bool
+	told   string // instead of all that
+}
+
+// as puts the words of a planned outcome in the place of the usual ones.
+func (f *failure) as(o Outcome) *failure {
+	if o.Message != "" {
+		f.text = o.Message
+	}
+	f.told = o.Exception
+	return f
 }
 
 // full is the exception as text.
-func (f *failure) full() string { return f.space + "." + f.class + ": " + f.text + "\n" + f.at }
+func (f *failure) full() string {
+	if f.told != "" {
+		return f.told
+	}
+	return f.space + "." + f.class + ": " + f.text + "\n" + f.at
+}
 
 const stackTop = "   at Duplicati.Library.Main.Controller.RunActionAsync[TRes,TCon](TRes result, String[] paths, IFilter filter, TCon context, Func`2 method) in /src/Duplicati/Library/Main/Controller.cs:line 573"
 
@@ -132,19 +158,21 @@ func (s *Server) completeBackup(t *task, b *backup) {
 	switch {
 	case lost && len(b.local.volumes) > 0:
 		bad = s.missingRemote(len(b.local.volumes))
-		for _, v := range b.local.volumes {
+		r.list(0)
+		for _, v := range b.local.listsFirst() {
 			r.warn("Operation.FilelistProcessor-MissingFile", "Missing file: "+v.name)
 		}
 	case len(missing) > 0 && (s.gen.missingSource && !t.config.optionOn("allow-missing-source")):
 		bad = s.missingSource(missing[0])
 	case t.abort:
-		bad = s.canceled()
+		bad = s.canceled().as(o)
+		r.list(len(b.local.volumes))
 	case o.Result == Fails:
 		text := o.Message
 		if text == "" {
 			text = "The backup failed"
 		}
-		bad = &failure{class: "Exception", space: "System", text: text, at: stackTop, parsed: "Fatal"}
+		bad = (&failure{class: "Exception", space: "System", text: text, at: stackTop, parsed: "Fatal"}).as(o)
 	}
 	if bad == nil {
 		for _, src := range missing {
@@ -164,6 +192,7 @@ func (s *Server) completeBackup(t *task, b *backup) {
 		if o.Result != Vanishes {
 			b.local.log(s.at, r.message())
 		}
+		s.chatter(workChatter)
 		s.endProgress(t, "Backup_Complete")
 		s.afterBackup(t, b, r, partial)
 		return
@@ -190,6 +219,9 @@ func (s *Server) failBackup(t *task, b *backup, r *report, f *failure) {
 	r.failed(f)
 	if !f.noLog {
 		b.local.log(s.at, r.message())
+	}
+	if f.noLog && t.work.first && !t.abort {
+		b.local = nil // it failed before it came to that
 	}
 	t.failed, t.errorText, t.failure = true, f.text, f.full()
 	s.endProgress(t, "Error")
@@ -234,15 +266,15 @@ func (s *Server) afterBackup(t *task, b *backup, r *report, partial bool) {
 	if r.compacted {
 		setTimes(m, "Compact", s.at, s.at)
 	}
-	s.backupsChanged()
 	switch {
 	case len(r.errors) > 0:
 		s.notifyResult(b, "Error", count1(r.errors, "errors"), "")
 	case len(r.warnings) > 0:
 		s.notifyResult(b, "Warning", count1(r.warnings, "warnings"), "")
-	default:
+	case s.gen.dismisses:
 		s.dismiss(func(n *notification) bool { return n.backupID == b.id })
 	}
+	s.backupsChanged()
 }
 
 // count1 is a single line as it is, and of several only how many there are.
@@ -318,14 +350,14 @@ func (s *Server) backUp(t *task, b *backup, r *report, partial bool) {
 	folders := len(t.config.sources) - len(t.work.missing)
 	if prev == nil {
 		r.counts.addedFolders = folders
-	} else if len(r.counts.opened) > 0 {
+	} else if len(r.counts.opened) > 0 && s.gen.nonce {
 		r.counts.modifiedFolders = folders
 	}
 	r.partial = partial
 	r.interrupted = t.stop && s.gen.interrupted
 	r.list(len(db.volumes))
 	if s.gen.nonce {
-		db.list(t.work.began, false)
+		db.list(t.work.began, false, s.gen)
 	}
 	changed := prev == nil || len(r.counts.opened) > 0 || r.counts.deleted > 0
 	if changed {
@@ -333,7 +365,7 @@ func (s *Server) backUp(t *task, b *backup, r *report, partial bool) {
 		if prev != nil && !v.time.After(prev.time) {
 			v.time = prev.time.Add(time.Second)
 		}
-		for _, vol := range newVolumes(t.config, v, sum(r.counts.opened)) {
+		for _, vol := range newVolumes(t, sum(r.counts.opened), v.time) {
 			vol.at = s.at
 			db.put(vol)
 			r.put(vol)
@@ -348,7 +380,7 @@ func (s *Server) backUp(t *task, b *backup, r *report, partial bool) {
 		r.info("Database."+s.gen.databaseSpace()+"LocalDeleteDatabase-CompactReason", "Compacting not required")
 	}
 	r.list(len(db.volumes))
-	db.list(s.at, false)
+	db.list(s.at, false, s.gen)
 	r.tested = true
 	if !partial {
 		for _, vol := range db.sample() {
@@ -375,6 +407,19 @@ func (db *localDB) sample() []volume {
 	return out
 }
 
+// listsFirst are the volumes in the order in which they are missed.
+func (db *localDB) listsFirst() []volume {
+	var out []volume
+	for _, kind := range []string{".dlist.", ".dblock.", ".dindex."} {
+		for _, v := range db.volumes {
+			if strings.Contains(v.name, kind) {
+				out = append(out, v)
+			}
+		}
+	}
+	return out
+}
+
 // Sizes of volumes, about those of the real engine.
 const (
 	blockOverhead = 3165
@@ -382,25 +427,50 @@ const (
 	listSize      = 2093
 )
 
-// newVolumes are the files that a version of new bytes puts at the destination.
-func newVolumes(b *backup, v *version, bytes int64) []volume {
-	suffix := ".zip"
-	if b.encrypted() {
-		suffix += ".aes"
-	}
+// dataVolumes are the pairs of volumes that bytes of a task's data fill.
+func dataVolumes(t *task, bytes int64) []volume {
 	limit := int64(50 << 20)
-	if text, ok := b.option("dblock-size"); ok {
+	if text, ok := t.config.option("dblock-size"); ok {
 		if n, err := parseSize(text, "mb"); err == nil && n > 0 {
 			limit = n
 		}
 	}
 	var out []volume
-	for bytes > 0 {
+	for n := 0; bytes > 0; n += 2 {
 		part := min(bytes, limit)
 		bytes -= part
 		out = append(out,
-			volume{name: "duplicati-b" + strings.ReplaceAll(newGUID(), "-", "") + ".dblock" + suffix, size: part + blockOverhead},
-			volume{name: "duplicati-i" + strings.ReplaceAll(newGUID(), "-", "") + ".dindex" + suffix, size: indexSize})
+			volume{name: "duplicati-b" + t.work.volumeID(n) + ".dblock" + t.config.volumeSuffix(), size: part + blockOverhead},
+			volume{name: "duplicati-i" + t.work.volumeID(n+1) + ".dindex" + t.config.volumeSuffix(), size: indexSize})
 	}
-	return append(out, volume{name: "duplicati-" + serialized(v.time) + ".dlist" + suffix, size: listSize})
+	return out
+}
+
+func (b *backup) volumeSuffix() string {
+	if b.encrypted() {
+		return ".zip.aes"
+	}
+	return ".zip"
+}
+
+// newVolumes are the files that a version of new bytes puts at the destination.
+func newVolumes(t *task, bytes int64, at time.Time) []volume {
+	name := "duplicati-" + serialized(at) + ".dlist" + t.config.volumeSuffix()
+	return append(dataVolumes(t, bytes), volume{name: name, size: listSize})
+}
+
+// underway is the version that the running first backup has made so far, and
+// the rows of its remote log.
+func (s *Server) underway(t *task) (*version, []remoteRow) {
+	s.showProgress(t, s.run.progress)
+	done := t.work.files[:min(s.run.progress.files, int64(len(t.work.files)))]
+	db := &localDB{lastOp: 1}
+	if s.gen.nonce {
+		db.list(t.work.began, false, s.gen)
+	}
+	for _, v := range dataVolumes(t, sum(done)) {
+		v.at = s.at
+		db.put(v)
+	}
+	return &version{time: t.work.began.Truncate(time.Second), files: done, dirs: len(t.config.sources)}, db.remote
 }

@@ -228,6 +228,7 @@ type Progress struct {
 	TotalFiles    int64
 	TotalBytes    int64
 	CurrentFile   string
+	Transferred   int64          // bytes of the file that goes to or comes from the destination now
 	Speed         int64          // bytes per second at the destination; -1 idle
 	Left          *time.Duration // as the server estimates (2.3.1)
 }
@@ -244,6 +245,7 @@ type wireProgress struct {
 	TotalFileSize             int64
 	CurrentFilename           words
 	BackendSpeed              float64
+	BackendFileProgress       int64
 	EstimatedTimeToCompletion *string
 }
 
@@ -254,7 +256,7 @@ func (w wireProgress) progress() (Progress, bool) {
 	p := Progress{
 		Task: *w.TaskID, Backup: string(w.BackupID), Phase: printable(w.Phase), Fraction: min(max(w.OverallProgress, 0), 1),
 		StillCounting: w.StillCounting, DoneFiles: w.ProcessedFileCount, DoneBytes: w.ProcessedFileSize,
-		TotalFiles: w.TotalFileCount, TotalBytes: w.TotalFileSize, CurrentFile: printable(string(w.CurrentFilename)), Speed: int64(w.BackendSpeed),
+		TotalFiles: w.TotalFileCount, TotalBytes: w.TotalFileSize, CurrentFile: printable(string(w.CurrentFilename)), Speed: int64(w.BackendSpeed), Transferred: w.BackendFileProgress,
 	}
 	if w.EstimatedTimeToCompletion != nil {
 		if d, ok := ParseSpan(*w.EstimatedTimeToCompletion); ok && d >= 0 {

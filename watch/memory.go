@@ -1,0 +1,70 @@
+package watch
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/duplibot/duplibot/duplicati"
+)
+
+// memory is what outlives a restart, one note per server.
+type memory struct {
+	Problems map[string]Problem `json:"problems"` // by key: those that were told and are not over
+	Backups  map[string]mark    `json:"backups"`  // by ID
+}
+
+// mark is how the last known run of a backup ended.
+type mark struct {
+	Seen     string            `json:"seen"` // what the server had noted of it when it was judged
+	Verdict  duplicati.Verdict `json:"verdict,omitempty"`
+	At       time.Time         `json:"at,omitzero"`
+	Began    time.Time         `json:"began,omitzero"`
+	Why      string            `json:"why,omitempty"`  // in our words
+	Said     []string          `json:"said,omitempty"` // in the server's
+	Warnings int64             `json:"warnings,omitempty"`
+	Errors   int64             `json:"errors,omitempty"`
+}
+
+func (s *server) note() string { return "watch/" + s.name }
+
+// recall reads the memory, once.
+func (s *server) recall(ctx context.Context) error {
+	if s.recalled {
+		return nil
+	}
+	text, ok, err := s.o.Notes.Read(ctx, s.note())
+	if err != nil {
+		return fmt.Errorf("watch %s: %w", s.name, err)
+	}
+	m := memory{}
+	if ok && json.Unmarshal([]byte(text), &m) != nil {
+		s.o.Log.Warn("what was remembered of a server cannot be read", "server", s.name)
+		m = memory{}
+	}
+	if m.Problems == nil {
+		m.Problems = make(map[string]Problem)
+	}
+	if m.Backups == nil {
+		m.Backups = make(map[string]mark)
+	}
+	s.memory, s.written, s.recalled = m, text, true
+	return nil
+}
+
+// keep writes the memory where it has changed.
+func (s *server) keep(ctx context.Context) error {
+	b, err := json.Marshal(s.memory)
+	if err != nil {
+		return fmt.Errorf("watch %s: %w", s.name, err)
+	}
+	if string(b) == s.written {
+		return nil
+	}
+	if err := s.o.Notes.Write(ctx, s.note(), string(b)); err != nil {
+		return fmt.Errorf("watch %s: %w", s.name, err)
+	}
+	s.written = string(b)
+	return nil
+}

@@ -1,0 +1,235 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/duplibot/duplibot/duplicati"
+	"github.com/duplibot/duplibot/tools"
+)
+
+// server is one server and what is known of it.
+type server struct {
+	o     *Options
+	name  string
+	nudge chan struct{} // something happened there
+
+	mu       sync.Mutex // one look at a time
+	memory   memory
+	written  string
+	recalled bool
+	told     map[string]bool // keys told since the start
+
+	info    duplicati.Info
+	state   duplicati.State
+	list    []duplicati.Backup
+	listed  time.Time // when list was read
+	pending map[string]*work // backups whose log is to be read again
+	work    *work            // what runs
+	silent  time.Time        // since when nobody answers
+	queued  map[int64]time.Time
+	paused  time.Time
+	names   sync.Map // of backups, for movements
+}
+
+// work is a task that was seen at work.
+type work struct {
+	slot  duplicati.Slot
+	since time.Time // first seen
+	moved time.Time // last seen moving
+	mark  string    // what moves
+	phase string
+	lost  bool // the server restarted under it
+}
+
+func newServer(o *Options, name string) *server {
+	return &server{
+		o: o, name: name, nudge: make(chan struct{}, 1), told: make(map[string]bool), pending: make(map[string]*work), queued: make(map[int64]time.Time),
+	}
+}
+
+// open lists the problems that are there.
+func (s *server) open() []Problem {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []Problem
+	for _, p := range s.memory.Problems {
+		out = append(out, p)
+	}
+	return out
+}
+
+// relist is how old the list of backups may grow while no event says that it
+// has changed.
+const relist = 10 * time.Minute
+
+// look asks the server once, and tells what is new.
+func (s *server) look(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.recall(ctx); err != nil {
+		return err
+	}
+	now := s.o.Now()
+	changed, err := s.ask(ctx, now)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		s.away(err, now)
+	default:
+		s.silent = time.Time{}
+		s.conclude(now)
+	}
+	if changed {
+		s.o.Changed(s.name)
+	}
+	return s.keep(ctx)
+}
+
+// ask reads what is to be known; an error is one of reaching the server.
+func (s *server) ask(ctx context.Context, now time.Time) (changed bool, err error) {
+	c, err := s.o.Clients.Client(ctx, s.name)
+	if err != nil {
+		return false, err
+	}
+	state, err := c.State(ctx)
+	if err != nil {
+		return false, err
+	}
+	restarted := state.EventID < s.state.EventID
+	if restarted {
+		c.Forget() // it may have been an upgrade
+	}
+	if restarted || s.info.Generation == "" {
+		if s.info, err = c.Info(ctx); err != nil {
+			return false, err
+		}
+	}
+	changed = s.list == nil || restarted || state.EventID != s.state.EventID
+	if changed || len(s.pending) > 0 || now.Sub(s.listed) >= relist {
+		list, err := c.Backups(ctx)
+		if err != nil {
+			return false, err
+		}
+		s.list, s.listed = list, now
+	}
+	s.follow(state, restarted, now)
+	if s.work != nil {
+		p, err := c.Progress(ctx)
+		if err != nil && !errors.Is(err, duplicati.NotFound) {
+			return false, err
+		}
+		s.work.see(p, now)
+	}
+	s.state = state
+	return changed, s.judge(ctx, c)
+}
+
+// follow notes what began and what ended between two looks.
+func (s *server) follow(state duplicati.State, restarted bool, now time.Time) {
+	if w := s.work; w != nil && (restarted || state.Active == nil || *state.Active != w.slot) {
+		w.lost = restarted
+		if w.slot.Backup != "" {
+			s.pending[w.slot.Backup] = w
+		}
+		s.work = nil
+	}
+	if state.Active != nil && s.work == nil {
+		s.work = &work{slot: *state.Active, since: now, moved: now}
+	}
+	if !state.Paused {
+		s.paused = time.Time{}
+	} else if s.paused.IsZero() {
+		s.paused = now
+	}
+	waits := make(map[int64]time.Time, len(state.Queue))
+	for _, q := range state.Queue {
+		if since, seen := s.queued[q.Task]; seen && !restarted {
+			waits[q.Task] = since
+		} else {
+			waits[q.Task] = now
+		}
+	}
+	s.queued = waits
+}
+
+// see notes whether the work moves.
+func (w *work) see(p duplicati.Progress, now time.Time) {
+	if p.Task != w.slot.Task {
+		return
+	}
+	w.phase = p.Phase
+	if mark := movement(p); mark != w.mark {
+		w.mark, w.moved = mark, now
+	}
+}
+
+// away notes that the server could not be asked. Nothing is concluded about
+// its backups.
+func (s *server) away(err error, now time.Time) {
+	if s.silent.IsZero() {
+		s.silent = now
+	}
+	kind, other := Unreachable, Login
+	switch {
+	case tools.CodeOf(err) == tools.NotLoggedIn, errors.Is(err, duplicati.NotAuthorized), errors.Is(err, duplicati.LoginFailed):
+		kind, other = Login, Unreachable
+	}
+	p := s.about(kind, "", "", s.silent)
+	if kind == Login {
+		p.Headline = "nobody can log in to " + s.name + ", so nothing is known of its backups"
+	} else {
+		p.Headline = s.name + " does not answer, so nothing is known of its backups"
+	}
+	p.Facts = []tools.Fact{{Name: "Reason", Value: reason(err)}, {Name: "Since", Value: clock(s.silent)}}
+	if _, open := s.memory.Problems[p.Key]; open || now.Sub(s.silent) >= s.o.Patience {
+		s.begin(p)
+		s.end(keyOf(s.name, "", other), now, "it is another problem now")
+	}
+	s.o.Log.Debug("a server could not be asked", "server", s.name, "error", err)
+}
+
+// reason is an error in words that may be shown.
+func reason(err error) string {
+	var own *tools.Error
+	var theirs *duplicati.Error
+	switch {
+	case errors.As(err, &own):
+		return own.Message
+	case errors.As(err, &theirs) && theirs.Text != "":
+		return theirs.Text
+	case errors.As(err, &theirs):
+		return string(theirs.Kind)
+	}
+	return "it cannot be asked"
+}
+
+// begin tells of a problem unless it was told in these words already. Its
+// beginning is the first one that was seen.
+func (s *server) begin(p Problem) {
+	was, open := s.memory.Problems[p.Key]
+	if open && was.Since.Before(p.Since) {
+		p.Since = was.Since
+	}
+	if open && s.told[p.Key] && reflect.DeepEqual(was, p) {
+		return
+	}
+	s.memory.Problems[p.Key], s.told[p.Key] = p, true
+	s.o.Tell(p)
+}
+
+// end tells that a problem is over, if it was there.
+func (s *server) end(key string, now time.Time, why string) {
+	p, open := s.memory.Problems[key]
+	if !open {
+		return
+	}
+	delete(s.memory.Problems, key)
+	delete(s.told, key)
+	p.Ended, p.End = now, why
+	s.o.Tell(p)
+}

@@ -203,7 +203,7 @@ func (o *Operation) check(args map[string]any) (json.RawMessage, error) {
 	}
 	if len(unknown) > 0 {
 		sort.Strings(unknown)
-		return nil, o.unknownArgument(unknown[0])
+		return nil, o.unknownArgument(unknown[0], CLI)
 	}
 	for _, p := range o.Params {
 		if _, given := clean[p.Name]; p.Required && !given && !p.Secret {
@@ -218,12 +218,25 @@ func (o *Operation) check(args map[string]any) (json.RawMessage, error) {
 	return json.Marshal(clean)
 }
 
+// foreign refuses arguments that do not exist on a surface, such as a folder
+// that only a terminal may name.
+func (o *Operation) foreign(args map[string]any, on Surface) error {
+	for _, name := range slices.Sorted(maps.Keys(args)) {
+		if p := o.param(name); args[name] != nil && (p == nil || !p.On(on)) {
+			return o.unknownArgument(name, on)
+		}
+	}
+	return nil
+}
+
 // unknownArgument names the known parameters. The name that was typed is
 // repeated only where it looks like a name.
-func (o *Operation) unknownArgument(name string) *Error {
-	known := make([]string, len(o.Params))
-	for i, p := range o.Params {
-		known[i] = p.Name
+func (o *Operation) unknownArgument(name string, on Surface) *Error {
+	var known []string
+	for _, p := range o.Params {
+		if p.On(on) {
+			known = append(known, p.Name)
+		}
 	}
 	e := Errorf(InvalidArgument, "%s has no argument %q; nothing was done", o.Name, safeName(name))
 	if near := nearest(name, known, 1); len(near) > 0 {

@@ -245,6 +245,9 @@ func (g *gate) run(ctx context.Context, call Call) (Answer, error) {
 		return Answer{}, g.refuse(ctx, op, call, subject, Errorf(Denied, "this token does not cover %s; nothing was done", op.Name).
 			WithHint("it covers the toolsets %s", strings.Join(call.Caller.Toolsets, ", ")))
 	}
+	if err := op.foreign(call.Args, call.Caller.Surface); err != nil {
+		return Answer{}, g.refuseArgs(ctx, op, call, subject, err)
+	}
 	args, each, err := g.place(op, call)
 	if err != nil {
 		return Answer{}, g.refuseArgs(ctx, op, call, subject, err)

@@ -239,10 +239,10 @@ func (d *Desk) Hold(ctx context.Context, c Caller, v secret.Value) (Secret, erro
 	return Held(id), nil
 }
 
-// Fetch gives something that an operation kept to its requester at a
-// terminal, once.
+// Fetch gives something that an operation kept to its requester, once: at a
+// terminal, or on a page that has proven who reads it.
 func (d *Desk) Fetch(ctx context.Context, c Caller, handle string) (secret.Value, error) {
-	if d.g.Vault == nil || c.Surface != CLI {
+	if d.g.Vault == nil || c.Surface != CLI && c.Surface != Web {
 		return secret.Value{}, Errorf(Denied, "what was kept is given out at a terminal or on its page only")
 	}
 	v, err := d.g.Vault.Fetch(ctx, c.Identity, handle)

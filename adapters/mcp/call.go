@@ -108,8 +108,19 @@ func (s *Server) progress(ctx context.Context, meta *proto.Meta) func(tools.Prog
 		if p.Done >= 0 {
 			params["total"] = 100
 		}
-		if err := s.rpc.SendNotificationToClient(ctx, string(proto.MethodNotificationProgress), params); err != nil {
+		if err := s.send(ctx, string(proto.MethodNotificationProgress), params); err != nil {
 			s.Log.Debug("progress not sent", "error", err)
 		}
 	}
+}
+
+// send notifies the client of the call behind ctx.
+func (s *Server) send(ctx context.Context, method string, params map[string]any) error {
+	o, ok := ctx.Value(outletKey{}).(*outlet)
+	if !ok {
+		return s.rpc.SendNotificationToClient(ctx, method, params)
+	}
+	n := proto.JSONRPCNotification{JSONRPC: proto.JSONRPC_VERSION}
+	n.Method, n.Params.AdditionalFields = method, params
+	return o.send(n)
 }

@@ -170,7 +170,9 @@ func (g *guard) post(w http.ResponseWriter, r *http.Request, c tools.Caller) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), g.o.Limits.Call)
 	defer cancel()
-	g.streams.ServeHTTP(&patient{w, g.o.Limits.Write}, r.WithContext(ctx))
+	out, r, end := withOutlet(r.WithContext(ctx), &patient{w, g.o.Limits.Write})
+	defer end()
+	g.streams.ServeHTTP(out, r)
 }
 
 // read takes a body that arrives in time and is not too long.

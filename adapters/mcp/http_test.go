@@ -103,7 +103,7 @@ func (b bearing) RoundTrip(r *http.Request) (*http.Response, error) {
 func dial(t testing.TB, url, token, version string, options *sdk.ClientOptions) *sdk.ClientSession {
 	t.Helper()
 	session, err := sdk.NewClient(&sdk.Implementation{Name: "go-sdk", Version: "1.8.0"}, options).Connect(context.Background(),
-		&sdk.StreamableClientTransport{Endpoint: url, HTTPClient: &http.Client{Transport: bearing{token}}, DisableStandaloneSSE: true},
+		&sdk.StreamableClientTransport{Endpoint: url, HTTPClient: &http.Client{Transport: bearing{token}}},
 		&sdk.ClientSessionOptions{ProtocolVersion: version})
 	if err != nil {
 		t.Fatal(err)

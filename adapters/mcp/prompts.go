@@ -79,7 +79,7 @@ func (s *Server) addPrompts() {
 
 // fill puts the arguments, quoted, in their places.
 func (p prompt) fill(given map[string]string) (string, error) {
-	text := p.text
+	var places []string
 	for _, a := range p.args {
 		value := strings.TrimSpace(given[a.name])
 		switch {
@@ -90,9 +90,9 @@ func (p prompt) fill(given map[string]string) (string, error) {
 		default:
 			value = a.missing
 		}
-		text = strings.Replace(text, "{"+a.name+"}", value, 1)
+		places = append(places, "{"+a.name+"}", value)
 	}
-	return text, nil
+	return strings.NewReplacer(places...).Replace(p.text), nil
 }
 
 // readTools names the tools that only read, as the registry has them.

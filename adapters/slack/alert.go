@@ -164,15 +164,17 @@ func (s *problems) post(ctx context.Context, p Problem, alert Alert, channel, sh
 	if err != nil || !first {
 		return err
 	}
+	ctx, cancel := whole(ctx)
+	defer cancel()
 	at, err := s.a.send(ctx, channel, s.a.alertMessage(p, alert))
 	switch {
 	case errors.Is(err, errMaybeSent):
 		s.a.Log.Error("slack alert may not be posted", "problem", p.Key, "error", err)
 		return nil
 	case err != nil:
-		return errors.Join(err, s.a.Deliveries.Release(context.WithoutCancel(ctx), key))
+		return errors.Join(err, s.a.Deliveries.Release(ctx, key))
 	}
-	return s.a.Messages.Save(context.WithoutCancel(ctx), Message{Kind: kindAlert, Subject: p.Key, Channel: at.Channel, TS: at.TS, State: shows})
+	return s.a.Messages.Save(ctx, Message{Kind: kindAlert, Subject: p.Key, Channel: at.Channel, TS: at.TS, State: shows})
 }
 
 // rewrite edits a message; one that is gone is forgotten.

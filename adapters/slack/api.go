@@ -29,6 +29,7 @@ var errMaybeSent = errors.New("the message may have been sent; it is not sent ag
 const (
 	callWithin  = 10 * time.Second
 	retryWithin = 2 * time.Minute // how long a call waits for its turn and its repeats
+	wholeWithin = 20 * time.Second
 	tries       = 4
 )
 
@@ -180,6 +181,12 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// whole gives a message that is being sent its time even where the bot is about
+// to end: whether it was sent would not be known otherwise.
+func whole(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), wholeWithin)
 }
 
 // bare takes the address out of an error: a response_url is a right to post.

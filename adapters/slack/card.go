@@ -186,9 +186,9 @@ func (b *builder) outcome(r tools.Approval) {
 		b.show(*r.View)
 	case r.Failure != nil:
 		b.line()
-		b.say(toned(tools.Bad, sentence(r.Failure.Message)))
+		b.say(toned(tools.Bad, r.Failure.Message))
 		if r.Failure.Hint != "" {
-			b.aside(sentence(r.Failure.Hint))
+			b.aside(r.Failure.Hint)
 		}
 	}
 	for _, d := range r.Changes {

@@ -270,6 +270,8 @@ func (c *cards) postOne(ctx context.Context, r tools.Approval, to copyTo) error 
 	if err != nil || !first {
 		return err
 	}
+	ctx, cancel := whole(ctx)
+	defer cancel()
 	at, err := c.a.send(ctx, to.to, c.a.card(ctx, r, to.role))
 	switch {
 	case errors.Is(err, errMaybeSent):
@@ -278,9 +280,9 @@ func (c *cards) postOne(ctx context.Context, r tools.Approval, to copyTo) error 
 		c.a.Log.Error("slack card may not be posted", "id", r.ID, "to", to.to, "error", err)
 		return nil
 	case err != nil:
-		return errors.Join(err, c.a.Deliveries.Release(context.WithoutCancel(ctx), key))
+		return errors.Join(err, c.a.Deliveries.Release(ctx, key))
 	}
-	return c.a.Messages.Save(context.WithoutCancel(ctx), Message{Kind: kindApproval, Subject: r.ID, Channel: at.Channel, TS: at.TS, State: string(r.State)})
+	return c.a.Messages.Save(ctx, Message{Kind: kindApproval, Subject: r.ID, Channel: at.Channel, TS: at.TS, State: string(r.State)})
 }
 
 // repair edits one copy. One that Slack no longer has is forgotten.

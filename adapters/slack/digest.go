@@ -29,7 +29,7 @@ func (s *problems) remind(ctx context.Context) {
 		if err != nil || len(posted) == 0 {
 			continue
 		}
-		s.once(ctx, fmt.Sprintf("slack/remind/%s/%d/%d", alert.Problem, alert.Since.UnixMilli(), turn), func() error {
+		s.once(ctx, fmt.Sprintf("slack/remind/%s/%d/%d", alert.Problem, alert.Since.UnixMilli(), turn), func(ctx context.Context) error {
 			at := posted[0]
 			if e := s.a.channels.mayPost(ctx, at.Channel); e != nil {
 				return e
@@ -43,14 +43,16 @@ func (s *problems) remind(ctx context.Context) {
 
 // once does what is said once, whatever happens in between; what surely was not
 // said is tried again.
-func (s *problems) once(ctx context.Context, key string, say func() error) {
+func (s *problems) once(ctx context.Context, key string, say func(context.Context) error) {
+	ctx, cancel := whole(ctx)
+	defer cancel()
 	first, err := s.a.Deliveries.Begin(ctx, key, 30*24*time.Hour)
 	if err != nil || !first {
 		return
 	}
-	if err := say(); err != nil && !errors.Is(err, errMaybeSent) {
+	if err := say(ctx); err != nil && !errors.Is(err, errMaybeSent) {
 		s.a.Log.Warn("slack message not posted", "what", key, "error", err)
-		if err := s.a.Deliveries.Release(context.WithoutCancel(ctx), key); err != nil {
+		if err := s.a.Deliveries.Release(ctx, key); err != nil {
 			s.a.Log.Error("slack message not released", "what", key, "error", err)
 		}
 	}
@@ -69,7 +71,7 @@ func (s *problems) digest(ctx context.Context) {
 	if err != nil || now.Before(due) || now.Sub(due) > time.Hour {
 		return
 	}
-	s.once(ctx, "slack/digest/"+now.Format(time.DateOnly), func() error {
+	s.once(ctx, "slack/digest/"+now.Format(time.DateOnly), func(ctx context.Context) error {
 		open, err := s.a.Alerts.Open(ctx)
 		if err != nil {
 			return err

@@ -43,9 +43,9 @@ func words(t tools.Tone, s string) message {
 // failure is a message about an error.
 func failure(e *tools.Error) message {
 	b := builder{limit: maxBlocks}
-	b.say(toned(tools.Bad, sentence(e.Message)))
+	b.say(toned(tools.Bad, e.Message))
 	if e.Hint != "" {
-		b.aside(sentence(e.Hint))
+		b.aside(e.Hint)
 	}
 	return message{Text: escape("error: "+e.Error(), maxTopLevel), Blocks: b.blocks}
 }

@@ -127,6 +127,8 @@ func (k *work) follows(next *tools.Next) followed {
 // for it, else in the person's direct messages, and remembers it for a bot that
 // is restarted.
 func (k *work) post(ctx context.Context, m message, next *tools.Next) bool {
+	ctx, cancel := whole(ctx)
+	defer cancel()
 	to := k.p.who.User
 	if k.p.public {
 		to = k.p.channel

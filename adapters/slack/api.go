@@ -255,7 +255,8 @@ func (a *api) poster(channel string) *rate.Limiter {
 	defer a.mu.Unlock()
 	l := a.posts[channel]
 	if l == nil {
-		l = rate.NewLimiter(rate.Every(time.Second), 1)
+		// A little over a second: the network may bring two closer together.
+		l = rate.NewLimiter(rate.Every(1150*time.Millisecond), 1)
 		a.posts[channel] = l
 	}
 	return l

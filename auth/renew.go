@@ -79,27 +79,26 @@ func (s *server) fly(f *flight) {
 func (s *server) Rejected(_ context.Context, token secret.Value) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !token.Equal(s.known.Access) || token.Equal(s.rejected) {
-		return nil // another call has said so
-	}
-	s.rejected = token
-	if s.Now().Sub(s.got) < quickly {
-		s.quick++
-	} else {
-		s.quick = 0
+	if token.Equal(s.known.Access) { // else another call has said so
+		s.rejected = token
 	}
 	return nil
 }
 
 // pausing reports whether the server refuses whatever it gives, so that to
-// renew would go round in circles and fill its database.
+// renew would go round in circles and fill its database. It is asked before
+// each renewal.
 func (s *server) pausing() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.quick >= quickLimit && s.Now().Sub(s.got) < quickPause {
+	refused := !s.known.Access.Empty() && s.known.Access.Equal(s.rejected)
+	since := s.Now().Sub(s.got)
+	switch {
+	case refused && since < quickPause && s.quick >= quickLimit:
 		return true
-	}
-	if s.quick >= quickLimit {
+	case refused && since < quickly:
+		s.quick++
+	default:
 		s.quick = 0
 	}
 	return false

@@ -74,6 +74,7 @@ type Approval struct {
 	Updated     time.Time       `json:"updated"`
 	Result      json.RawMessage `json:"result,omitempty"`
 	View        *View           `json:"view,omitempty"`
+	Exit        int             `json:"exit,omitempty"` // the exit code at a terminal
 	Kept        []Kept          `json:"kept,omitempty"` // what came out that is secret, and where it is
 	Failure     *Error          `json:"failure,omitempty"`
 	Changes     []Difference    `json:"changes,omitempty"`

@@ -132,7 +132,7 @@ func (g *gate) act(ctx context.Context, a Approval, b bound, env Env) (Approval,
 	}
 	g.OnStep(BeforeOutcome)
 	a, _, err = g.Approvals.Move(ctx, a.ID, []State{StateExecuting}, func(a *Approval) {
-		a.State, a.Result, a.View, a.Kept, a.Updated = StateDone, out.result, &out.view, out.kept, g.now()
+		a.State, a.Result, a.View, a.Exit, a.Kept, a.Updated = StateDone, out.result, &out.view, out.exit, out.kept, g.now()
 	})
 	if err != nil {
 		return a, Errorf(UnknownOutcome, "%s was done, and that could not be written down", a.Operation).

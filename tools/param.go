@@ -31,6 +31,8 @@ const (
 //	rest           takes all that is left (the last pos, a list)
 //	cli            exists at the terminal only
 //	path           a place on the terminal's own disk; made absolute there
+//	here           left out, a path is the terminal's current folder
+//	new            a secret that begins to count with this call: typed twice
 //	complete=NAME  values come from the completion NAME
 type Param struct {
 	Name     string // as in JSON and MCP: "delete_remote_files"
@@ -44,6 +46,8 @@ type Param struct {
 	Secret   bool // a Secret or a File
 	File     bool
 	Path     bool // the terminal makes it absolute
+	Here     bool // and takes its current folder when it is left out
+	New      bool // a Secret that is chosen now, so whoever types it types it twice
 	Complete string
 
 	only []Surface
@@ -166,11 +170,18 @@ func paramsOf(t reflect.Type, s *jsonschema.Schema) ([]Param, error) {
 				p.only = []Surface{CLI}
 			case "path":
 				p.Path, p.only = true, []Surface{CLI}
+			case "here":
+				p.Here = true
+			case "new":
+				p.New = true
 			case "complete":
 				p.Complete = value
 			default:
 				return nil, fmt.Errorf("parameter %s: unknown word %q in the tool tag", name, word)
 			}
+		}
+		if p.Here && !p.Path || p.New && (!p.Secret || p.File) {
+			return nil, fmt.Errorf("parameter %s: here goes with path, and new with a Secret", name)
 		}
 		if p.Rest && p.Kind != List {
 			return nil, fmt.Errorf("parameter %s: rest needs a list", name)

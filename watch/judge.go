@@ -21,20 +21,26 @@ const (
 
 // judge reads the logs of those backups of which something has changed.
 func (s *server) judge(ctx context.Context, c *duplicati.Client) error {
+	locked := false
 	for _, b := range s.list {
 		was, known := s.memory.Backups[b.ID]
 		w, ended := s.pending[b.ID]
-		if known && was.Seen == seen(b) && !ended || s.state.Runs(b.ID) {
+		if known && !ended && was.Seen == seen(b) && was.LastRun == lastRun(b) || s.state.Runs(b.ID) {
 			continue
 		}
 		if b.Facts.NeverRan() && b.Facts.LastError.IsZero() && b.Facts.LastStarted.IsZero() && !ended && (b.Schedule == nil || b.Schedule.LastRun.IsZero()) {
 			s.memory.Backups[b.ID] = mark{Seen: seen(b)}
 			continue
 		}
-		m, err := s.verdict(ctx, c, b, w)
+		m, err := s.verdict(ctx, c, b, was)
+		if err == nil && w != nil && leftNothing(m, was, known, w) {
+			m, err = s.without(ctx, c, m, w)
+		}
 		switch {
 		case errors.Is(err, duplicati.DatabaseLocked):
-			s.pending[b.ID] = w // something works on it still; what was known stays
+			s.pending[b.ID], locked = w, true // something works on it still; what was known stays
+		case errors.Is(err, errTooEarly):
+			s.pending[b.ID] = w
 		case errors.Is(err, duplicati.NotFound):
 			delete(s.pending, b.ID) // deleted meanwhile
 		case err != nil:
@@ -42,6 +48,9 @@ func (s *server) judge(ctx context.Context, c *duplicati.Client) error {
 		default:
 			s.memory.Backups[b.ID] = m
 			delete(s.pending, b.ID)
+			if w != nil {
+				s.settled[w.slot.Task] = true
+			}
 		}
 	}
 	for id := range s.pending {
@@ -49,37 +58,65 @@ func (s *server) judge(ctx context.Context, c *duplicati.Client) error {
 			delete(s.pending, id)
 		}
 	}
+	switch {
+	case !locked:
+		s.locked = time.Time{}
+	case s.locked.IsZero():
+		s.locked = s.o.Now()
+	}
 	return nil
 }
 
-// seen is what the server has noted of a backup's runs.
-func seen(b duplicati.Backup) string {
-	times := []time.Time{b.Facts.LastStarted, b.Facts.LastFinished, b.Facts.LastError}
-	if b.Schedule != nil {
-		times = append(times, b.Schedule.LastRun)
+// leftNothing reports whether a task that is over left neither a row nor a note
+// behind. Rows have numbers; only where it is not known which were there
+// before it, times decide.
+func leftNothing(m, was mark, known bool, w *work) bool {
+	if known {
+		return m.Row <= was.Row && m.Seen == was.Seen
 	}
-	var text strings.Builder
-	for _, t := range times {
-		fmt.Fprintf(&text, "%d ", t.Unix())
-	}
-	return text.String()
+	return m.newest.Before(w.since.Add(-slack))
 }
 
-// verdict finds how the last run of a backup ended. w is the task that was
-// seen at work on it and is over, nil when none was.
-func (s *server) verdict(ctx context.Context, c *duplicati.Client, b duplicati.Backup, w *work) (mark, error) {
+// errTooEarly says that a run has only just begun, and will be judged later.
+var errTooEarly = errors.New("the run has only just begun")
+
+// seen is what the server has noted of a backup's runs. A run that was
+// interrupted shows only in its version.
+func seen(b duplicati.Backup) string {
+	f := b.Facts
+	text := fmt.Sprint(f.LastStarted.Unix(), f.LastFinished.Unix(), f.LastError.Unix(), f.LastBackup.Unix())
+	for _, n := range []*int64{f.Versions, f.RemoteFiles, f.RemoteBytes} {
+		if n != nil {
+			text += fmt.Sprint(" ", *n)
+		}
+	}
+	return text
+}
+
+func lastRun(b duplicati.Backup) int64 {
+	if b.Schedule == nil || b.Schedule.LastRun.IsZero() {
+		return 0
+	}
+	return b.Schedule.LastRun.Unix()
+}
+
+// verdict finds how the last run of a backup ended, by its log and by what the
+// server has noted.
+func (s *server) verdict(ctx context.Context, c *duplicati.Client, b duplicati.Backup, was mark) (mark, error) {
 	rows, err := c.Log(ctx, b.ID, duplicati.Page{Size: 50})
 	if err != nil {
 		return mark{}, err
 	}
-	m := mark{Seen: seen(b)}
-	var newest time.Time // of any row
-	unreadable := false
+	m := mark{Seen: seen(b), LastRun: lastRun(b), Row: was.Row}
+	m.newest = latest(b.Facts.LastFinished, b.Facts.LastError)
+	unreadable := time.Time{}
 	for _, r := range rows {
-		newest = latest(newest, r.Time)
+		m.Row, m.newest = max(m.Row, r.ID), latest(m.newest, r.Time)
 		switch {
 		case r.Result == nil:
-			unreadable = unreadable || r.Type == "Result"
+			if r.Type == "Result" {
+				unreadable = latest(unreadable, r.Time)
+			}
 			continue
 		case !r.Result.IsRun() || r.Result.DryRun:
 			continue
@@ -90,47 +127,60 @@ func (s *server) verdict(ctx context.Context, c *duplicati.Client, b duplicati.B
 		break
 	}
 	f := b.Facts
-	unknown := func(at time.Time, why string) { m = mark{Seen: m.Seen, Verdict: duplicati.NotKnown, At: at, Began: m.Began, Why: why} }
-	if unreadable {
-		unknown(newest, "what it left in the log cannot be read")
+	if !unreadable.IsZero() {
+		m.rule(duplicati.NotKnown, unreadable, "what it left in the log cannot be read", "")
 	}
 	if f.LastError.After(m.At.Add(slack)) {
 		// A run that throws early leaves no row, only this.
-		m = mark{Seen: m.Seen, Verdict: duplicati.Fatal, At: f.LastError, Began: f.LastError, Said: nonEmpty(f.LastErrorMessage)}
+		m.rule(duplicati.Fatal, f.LastError, "", f.LastErrorMessage)
+		m.Began = f.LastError
+	}
+	if n, said := s.errors[b.ID]; said && n.Time.After(m.At.Add(slack)) {
+		m.rule(duplicati.Fatal, n.Time, "", n.Message)
 	}
 	if sch := b.Schedule; sch != nil && sch.LastRun.After(latest(m.Began, m.At, f.LastStarted).Add(slack)) {
+		// The state was read before the list: it may have begun in between.
+		if s.o.Now().Sub(sch.LastRun) < s.o.Patience {
+			return mark{}, errTooEarly
+		}
 		if _, holds := s.state.Holds(b.ID); !holds {
-			unknown(sch.LastRun, "it began at "+clock(sch.LastRun)+" and left no result: was the server switched off?")
+			m.rule(duplicati.NotKnown, sch.LastRun, "it began at "+clock(sch.LastRun)+" and left no result: was the server switched off?", "")
 		}
 	}
 	if m.Verdict == "" && f.LastFinished.After(s.o.Now().Add(-forgotten)) {
-		unknown(f.LastFinished, "the server notes that it ran, and its log has no row of it")
-	}
-	if w != nil && latest(newest, f.LastError, f.LastFinished).Before(w.since.Add(-slack)) {
-		return s.without(ctx, c, m, w)
+		m.rule(duplicati.NotKnown, f.LastFinished, "the server notes that it ran, and its log has no row of it", "")
 	}
 	return m, nil
 }
 
-// without judges a task that left nothing in the log.
-func (s *server) without(ctx context.Context, c *duplicati.Client, m mark, w *work) (mark, error) {
-	if w.phase != "" && !strings.HasPrefix(w.phase, "Backup_") && !strings.HasPrefix(w.phase, "Sync_") && w.phase != "Starting_Operation" {
-		return m, nil // it was another operation, which need not leave any
+// rule sets a verdict that the log does not give.
+func (m *mark) rule(v duplicati.Verdict, at time.Time, why, said string) {
+	m.Verdict, m.At, m.Why, m.Said, m.Warnings, m.Errors = v, at, why, nil, 0, 0
+	if said != "" {
+		m.Said = []string{said}
 	}
-	lost := mark{Seen: m.Seen, Verdict: duplicati.NotKnown, At: s.o.Now(), Began: w.since, Why: fmt.Sprintf("task %d ended and left nothing in the log", w.slot.Task)}
+}
+
+// without judges a task that was seen at work on a backup and left nothing.
+func (s *server) without(ctx context.Context, c *duplicati.Client, m mark, w *work) (mark, error) {
+	if w.phase != "" && w.phase != "Starting_Operation" && !strings.HasPrefix(w.phase, "Backup_") && !strings.HasPrefix(w.phase, "Sync_") {
+		return m, nil // another operation, which need not leave anything
+	}
+	m.Began = w.since
 	if w.lost {
-		lost.Why = "the server was restarted while it ran, and the log has nothing of it"
-		return lost, nil
+		m.rule(duplicati.NotKnown, s.o.Now(), "the server was restarted while it ran, and the log has nothing of it", "")
+		return m, nil
 	}
 	t, err := c.Task(ctx, w.slot.Task)
 	switch {
-	case errors.Is(err, duplicati.NotFound):
-	case err != nil:
+	case err != nil && !errors.Is(err, duplicati.NotFound):
 		return mark{}, err
-	case t.Status == duplicati.Failed:
-		lost.Verdict, lost.Why, lost.Said = duplicati.Fatal, "", nonEmpty(t.Error)
+	case err == nil && t.Status == duplicati.Failed:
+		m.rule(duplicati.Fatal, s.o.Now(), "", t.Error)
+	default:
+		m.rule(duplicati.NotKnown, s.o.Now(), fmt.Sprintf("task %d ended and left nothing in the log", w.slot.Task), "")
 	}
-	return lost, nil
+	return m, nil
 }
 
 // firstWords are the first few errors and warnings of a result.
@@ -140,11 +190,4 @@ func firstWords(r *duplicati.Result) []string {
 		words = words[:3]
 	}
 	return words
-}
-
-func nonEmpty(text string) []string {
-	if text == "" {
-		return nil
-	}
-	return []string{text}
 }

@@ -11,8 +11,12 @@ import (
 // settleTime lets the events of one happening come together before a look.
 const settleTime = 300 * time.Millisecond
 
-// retryLocked is when a log that was in use is read again.
-const retryLocked = 2 * time.Second
+// A log that is in use just after a run is free again soon, and is read every
+// few seconds for a while.
+const (
+	retryLocked = 2 * time.Second
+	lockedFor   = 30 * time.Second
+)
 
 // run looks again and again: after each event, and when nothing is heard.
 func (s *server) run(ctx context.Context) {
@@ -21,7 +25,7 @@ func (s *server) run(ctx context.Context) {
 			s.o.Log.Warn("looking at a server did not work", "server", s.name, "error", err)
 		}
 		wait := s.o.Poll
-		if s.unfinished() {
+		if s.soon() {
 			wait = min(wait, retryLocked)
 		}
 		timer := time.NewTimer(wait)
@@ -39,10 +43,10 @@ func (s *server) run(ctx context.Context) {
 	}
 }
 
-func (s *server) unfinished() bool {
+func (s *server) soon() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.pending) > 0
+	return !s.locked.IsZero() && s.o.Now().Sub(s.locked) < lockedFor
 }
 
 func pause(ctx context.Context, d time.Duration) {
@@ -100,6 +104,9 @@ func (s *server) hear(ctx context.Context) error {
 		e, err := stream.Next(ctx)
 		if err != nil {
 			return err
+		}
+		if e.State != nil {
+			s.hears(*e.State)
 		}
 		if e.Topic != duplicati.OfProgress {
 			s.wake()

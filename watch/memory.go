@@ -17,7 +17,9 @@ type memory struct {
 
 // mark is how the last known run of a backup ended.
 type mark struct {
-	Seen     string            `json:"seen"` // what the server had noted of it when it was judged
+	Seen     string            `json:"seen"`          // what the server had noted of it when it was judged
+	LastRun  int64             `json:"last_run"`      // when its schedule last began it, in unix seconds
+	Row      int64             `json:"row,omitempty"` // the newest row of its log
 	Verdict  duplicati.Verdict `json:"verdict,omitempty"`
 	At       time.Time         `json:"at,omitzero"`
 	Began    time.Time         `json:"began,omitzero"`
@@ -25,6 +27,8 @@ type mark struct {
 	Said     []string          `json:"said,omitempty"` // in the server's
 	Warnings int64             `json:"warnings,omitempty"`
 	Errors   int64             `json:"errors,omitempty"`
+
+	newest time.Time // of what the server noted or logged, of any operation
 }
 
 func (s *server) note() string { return "watch/" + s.name }

@@ -69,7 +69,9 @@ func (s *server) about(k Kind, backup, name string, since time.Time) Problem {
 	if backup != "" {
 		on["backup"] = backup
 	}
-	offer := func(label, operation string) { p.Next = append(p.Next, tools.Next{Label: label, Operation: operation, Args: on}) }
+	offer := func(label, operation string) {
+		p.Next = append(p.Next, tools.Next{Label: label, Operation: operation, Args: on})
+	}
 	switch k {
 	case Unreachable, Login:
 		offer("Health", "health")

@@ -26,13 +26,20 @@ type server struct {
 	info    duplicati.Info
 	state   duplicati.State
 	list    []duplicati.Backup
-	listed  time.Time // when list was read
-	pending map[string]*work // backups whose log is to be read again
-	work    *work            // what runs
-	silent  time.Time        // since when nobody answers
+	listed  time.Time                         // when list was read
+	pending map[string]*work                  // backups whose log is to be read again, and the task that is over, if one was seen
+	noted   int64                             // the newest notification that was seen
+	errors  map[string]duplicati.Notification // the newest error of each backup
+	settled map[int64]bool                    // tasks that were judged, since the server's start
+	locked  time.Time                         // since when one of their logs is in use
+	work    *work                             // what runs
+	silent  time.Time                         // since when nobody answers
 	queued  map[int64]time.Time
 	paused  time.Time
 	names   sync.Map // of backups, for movements
+
+	hearing sync.Mutex
+	heard   map[duplicati.Slot]time.Time // what events said is at work, since the last look
 }
 
 // work is a task that was seen at work.
@@ -47,7 +54,8 @@ type work struct {
 
 func newServer(o *Options, name string) *server {
 	return &server{
-		o: o, name: name, nudge: make(chan struct{}, 1), told: make(map[string]bool), pending: make(map[string]*work), queued: make(map[int64]time.Time),
+		o: o, name: name, heard: make(map[duplicati.Slot]time.Time), nudge: make(chan struct{}, 1), told: make(map[string]bool), pending: make(map[string]*work), queued: make(map[int64]time.Time),
+		settled: make(map[int64]bool),
 	}
 }
 
@@ -118,6 +126,9 @@ func (s *server) ask(ctx context.Context, now time.Time) (changed bool, err erro
 		s.list, s.listed = list, now
 	}
 	s.follow(state, restarted, now)
+	if err := s.notifications(ctx, c, state); err != nil {
+		return false, err
+	}
 	if s.work != nil {
 		p, err := c.Progress(ctx)
 		if err != nil && !errors.Is(err, duplicati.NotFound) {
@@ -131,6 +142,11 @@ func (s *server) ask(ctx context.Context, now time.Time) (changed bool, err erro
 
 // follow notes what began and what ended between two looks.
 func (s *server) follow(state duplicati.State, restarted bool, now time.Time) {
+	if restarted {
+		s.noted = 0
+		clear(s.settled)
+		s.errors = nil
+	}
 	if w := s.work; w != nil && (restarted || state.Active == nil || *state.Active != w.slot) {
 		w.lost = restarted
 		if w.slot.Backup != "" {
@@ -138,6 +154,15 @@ func (s *server) follow(state duplicati.State, restarted bool, now time.Time) {
 		}
 		s.work = nil
 	}
+	s.hearing.Lock()
+	for slot, since := range s.heard {
+		// It began and ended between two looks.
+		if _, known := s.pending[slot.Backup]; !known && !s.settled[slot.Task] && slot.Backup != "" && (state.Active == nil || *state.Active != slot) {
+			s.pending[slot.Backup] = &work{slot: slot, since: since, lost: restarted}
+		}
+	}
+	clear(s.heard)
+	s.hearing.Unlock()
 	if state.Active != nil && s.work == nil {
 		s.work = &work{slot: *state.Active, since: now, moved: now}
 	}
@@ -155,6 +180,46 @@ func (s *server) follow(state duplicati.State, restarted bool, now time.Time) {
 		}
 	}
 	s.queued = waits
+}
+
+// notifications looks for backups of which the server has something new to
+// say. A run that was stopped changes nothing else that can be seen.
+func (s *server) notifications(ctx context.Context, c *duplicati.Client, state duplicati.State) error {
+	if state.NotificationID == s.state.NotificationID && s.errors != nil {
+		return nil
+	}
+	list, err := c.Notifications(ctx)
+	if err != nil {
+		return err
+	}
+	s.errors = make(map[string]duplicati.Notification)
+	newest := s.noted
+	for _, n := range list {
+		newest = max(newest, n.ID)
+		if n.Backup == "" {
+			continue
+		}
+		if n.Type == "Error" && n.ID >= s.errors[n.Backup].ID {
+			s.errors[n.Backup] = n
+		}
+		if _, known := s.pending[n.Backup]; !known && n.ID > s.noted {
+			s.pending[n.Backup] = nil
+		}
+	}
+	s.noted = newest
+	return nil
+}
+
+// hears notes what an event said is at work.
+func (s *server) hears(state duplicati.State) {
+	if state.Active == nil {
+		return
+	}
+	s.hearing.Lock()
+	defer s.hearing.Unlock()
+	if _, known := s.heard[*state.Active]; !known {
+		s.heard[*state.Active] = s.o.Now()
+	}
 }
 
 // see notes whether the work moves.

@@ -26,7 +26,7 @@ type family struct {
 // WWW-Authenticate header should the endpoint want more; broken is the lookup
 // of a family that is gone, which ends every request in an empty 500.
 func (s *Server) authenticate(c *call) (who identity, denied string, broken bool) {
-	header := c.r.Header.Get("Authorization")
+	header := strings.Join(c.r.Header.Values("Authorization"), ",")
 	token := ""
 	switch {
 	case len(header) >= 7 && strings.EqualFold(header[:7], "Bearer "):
@@ -206,17 +206,17 @@ func (s *Server) checkRefresh(token, nonce string) (claims, *family) {
 	return claims, s.db.families[claims.fam]
 }
 
-func (s *Server) refreshCookie(c *call) (string, bool) {
+// refreshCookie is the cookie of the Host's port; of several the last counts.
+func (s *Server) refreshCookie(c *call) (value string, ok bool) {
 	name := "RefreshToken_" + strconv.Itoa(c.port)
 	for _, line := range c.r.Header.Values("Cookie") {
 		for _, part := range strings.Split(line, ";") {
-			k, v, ok := strings.Cut(strings.TrimSpace(part), "=")
-			if ok && strings.EqualFold(k, name) {
-				return unescape(v), v != ""
+			if k, v, ok := strings.Cut(strings.TrimSpace(part), "="); ok && strings.EqualFold(k, name) {
+				value = unescape(v)
 			}
 		}
 	}
-	return "", false
+	return value, value != ""
 }
 
 func nonceOf(c *call) (string, error) {

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // errBind is a request that the framework refuses before the endpoint sees
@@ -108,13 +110,78 @@ func (q query) pageSize(least, most int64) (int64, error) {
 	return min(max(n, least), most), nil
 }
 
-// isJSON is HasJsonContentType: application/json or any type that ends in +json.
+// isJSON is what routing lets through: application/json with any parameters.
+// A type with a suffix, such as application/problem+json, is not one.
 func isJSON(contentType string) bool {
 	t, _, err := mime.ParseMediaType(contentType)
-	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
-		return false
+	return (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter)) && t == "application/json"
+}
+
+// errCharset is a character set that the server does not know: an exception
+// that nothing expects.
+var errCharset = &crash{"System.InvalidOperationException", "Unable to read the request as JSON because the request content type charset is not a known encoding."}
+
+// decodeCharset turns a body into UTF-8.
+func decodeCharset(raw []byte, contentType string) ([]byte, error) {
+	_, params, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return raw, nil
 	}
-	return t == "application/json" || strings.HasPrefix(t, "application/") && strings.HasSuffix(t, "+json")
+	switch name := strings.Trim(strings.ToLower(params["charset"]), `"`); name {
+	case "", "utf-8", "us-ascii":
+		return raw, nil
+	case "utf-16", "utf-16le", "utf-16be", "unicode":
+		if len(raw)%2 != 0 {
+			return nil, errBind
+		}
+		units := make([]uint16, len(raw)/2)
+		for i := range units {
+			lo, hi := raw[2*i], raw[2*i+1]
+			if name == "utf-16be" {
+				lo, hi = hi, lo
+			}
+			units[i] = uint16(lo) | uint16(hi)<<8
+		}
+		return []byte(string(utf16.Decode(units))), nil
+	case "iso-8859-1", "latin1":
+		runes := make([]rune, len(raw))
+		for i, c := range raw {
+			runes[i] = rune(c)
+		}
+		return []byte(string(runes)), nil
+	}
+	return nil, errCharset
+}
+
+// loneSurrogate finds an escaped half of a character that has no other half.
+func loneSurrogate(raw []byte) bool {
+	for i := 0; i+6 <= len(raw); i++ {
+		if raw[i] != '\\' {
+			continue
+		}
+		unit, ok := escapedUnit(raw[i:])
+		switch {
+		case !ok:
+			i++
+		case unit >= 0xdc00 && unit < 0xe000:
+			return true
+		case unit >= 0xd800 && unit < 0xdc00:
+			next, ok := escapedUnit(raw[i+6:])
+			if !ok || next < 0xdc00 || next >= 0xe000 {
+				return true
+			}
+			i += 11
+		}
+	}
+	return false
+}
+
+func escapedUnit(raw []byte) (uint64, bool) {
+	if len(raw) < 6 || raw[0] != '\\' || raw[1] != 'u' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(raw[2:6]), 16, 16)
+	return n, err == nil
 }
 
 // hasBody reports what Kestrel knows before reading: a length, or chunks.
@@ -128,8 +195,13 @@ const maxBody = 30_000_000
 // readJSON reads a body into a jsonValue. A nil value with no error is an
 // absent body, which only an endpoint with an optional body accepts.
 func readJSON(r *http.Request) (*jsonValue, error) {
-	if !hasBody(r) {
+	switch {
+	case !hasBody(r):
 		return nil, nil
+	case !isJSON(r.Header.Get("Content-Type")):
+		return nil, errMediaType
+	case r.ContentLength > maxBody:
+		return nil, errTooLarge
 	}
 	raw, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
@@ -138,14 +210,24 @@ func readJSON(r *http.Request) (*jsonValue, error) {
 	if len(raw) > maxBody {
 		return nil, errTooLarge
 	}
+	if raw, err = decodeCharset(raw, r.Header.Get("Content-Type")); err != nil {
+		return nil, err
+	}
 	return parseJSON(raw)
 }
+
+// errMediaType is a body without a JSON content type, errMissing no body where
+// there must be one.
+var (
+	errMediaType = errors.New("unsupported media type")
+	errMissing   = errors.New("missing body")
+)
 
 var errTooLarge = errors.New("body too large")
 
 func parseJSON(raw []byte) (*jsonValue, error) {
 	raw = bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))
-	if !json.Valid(raw) {
+	if !utf8.Valid(raw) || !json.Valid(raw) || loneSurrogate(raw) {
 		return nil, errBind
 	}
 	dec := json.NewDecoder(bytes.NewReader(raw))

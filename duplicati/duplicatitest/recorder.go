@@ -5,13 +5,24 @@ import (
 	"io"
 	"log"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 )
 
-// quiet keeps the complaints of net/http about aborted requests out of tests.
-var quiet = log.New(io.Discard, "", 0)
+// quiet keeps the complaints of net/http about clients out of tests, and not
+// those about the fake itself.
+var quiet = log.New(onlyPanics{}, "", 0)
+
+type onlyPanics struct{}
+
+func (onlyPanics) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte("panic serving")) {
+		return os.Stderr.Write(p)
+	}
+	return len(p), nil
+}
 
 // Request is one request that the server got, as it got it, and the status it
 // answered with. It holds whatever secrets the client sent.

@@ -46,9 +46,6 @@ var (
 	errNotification = failf(http.StatusNotFound, "Notification not found")
 )
 
-// failType stands for a body without a JSON content type.
-var failType = failf(http.StatusUnsupportedMediaType, "")
-
 const jsonType = "application/json; charset=utf-8"
 
 // json answers 200 with a value.
@@ -80,6 +77,9 @@ func (c *call) fail(g *generation, err error) {
 		return
 	case errTooLarge:
 		c.empty(http.StatusRequestEntityTooLarge)
+		return
+	case errMediaType:
+		c.empty(http.StatusUnsupportedMediaType)
 		return
 	}
 	f, ok := err.(*fail)

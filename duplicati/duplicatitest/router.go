@@ -48,9 +48,7 @@ func (rs *routes) add(method, pattern string, a access, b body, h handler) {
 // match finds the endpoint of a request. Without one, status is 404, or 405
 // with the methods that the path has, or 415 for a body of another type.
 func (rs *routes) match(r *http.Request) (found *route, values map[string]string, status int, allow string) {
-	path := strings.TrimPrefix(r.URL.EscapedPath(), "/")
-	path = strings.TrimSuffix(path, "/")
-	parts := strings.Split(path, "/")
+	parts := segments(r.URL.EscapedPath())
 	best := -1
 	var methods []string
 	for i := range rs.list {
@@ -94,7 +92,7 @@ func (rt *route) matches(parts []string) (map[string]string, int, bool) {
 			if values == nil {
 				values = map[string]string{}
 			}
-			values[seg[2:len(seg)-1]] = unescapePath(strings.Join(parts[i:], "/"))
+			values[seg[2:len(seg)-1]] = strings.Join(parts[i:], "/")
 			return values, score * 2, true
 		}
 		score *= 2
@@ -105,15 +103,32 @@ func (rt *route) matches(parts []string) (map[string]string, int, bool) {
 			if values == nil {
 				values = map[string]string{}
 			}
-			values[seg[1:len(seg)-1]] = unescapePath(parts[i])
+			values[seg[1:len(seg)-1]] = parts[i]
 			continue
 		}
-		if !strings.EqualFold(seg, unescapePath(parts[i])) {
+		if !strings.EqualFold(seg, parts[i]) {
 			return nil, 0, false
 		}
 		score++
 	}
 	return values, score, true
+}
+
+// segments takes a path apart as Kestrel and routing do: decoded, "." and ".."
+// resolved, one slash at the end ignored.
+func segments(escaped string) []string {
+	path := strings.TrimSuffix(strings.TrimPrefix(escaped, "/"), "/")
+	var parts []string
+	for _, part := range strings.Split(path, "/") {
+		switch part = unescapePath(part); part {
+		case ".":
+		case "..":
+			parts = parts[:max(len(parts)-1, 0)]
+		default:
+			parts = append(parts, part)
+		}
+	}
+	return parts
 }
 
 // unescapePath decodes a path segment; an escaped slash stays escaped.

@@ -117,7 +117,7 @@ func (s *Server) ListenAt(address string) error {
 	if err != nil {
 		return err
 	}
-	s.http = &httptest.Server{Listener: listener, Config: &http.Server{Handler: s, ReadHeaderTimeout: headerTimeout}}
+	s.http = &httptest.Server{Listener: listener, Config: &http.Server{Handler: s, ReadHeaderTimeout: headerTimeout, MaxHeaderBytes: headerBytes}}
 	s.http.Config.ErrorLog = quiet
 	switch {
 	case s.opts.CertificatePEM != nil:
@@ -143,8 +143,11 @@ func (s *Server) ListenAt(address string) error {
 	return nil
 }
 
-// headerTimeout is Kestrel's patience with a request's head.
-const headerTimeout = 30 * time.Second
+// Kestrel's patience with a request's head, and the most it takes of one.
+const (
+	headerTimeout = 30 * time.Second
+	headerBytes   = 32 << 10
+)
 
 // Close stops the server and lets everybody go who waits for it.
 func (s *Server) Close() {
@@ -303,10 +306,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if rt != nil && rt.body != noBody {
 		s.readBody(c, rt)
 	}
-	s.mu.Lock()
-	s.step()
-	socket := s.answer(c, rt, status, allow)
-	s.mu.Unlock()
+	socket := func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.step()
+		return s.answer(c, rt, status, allow)
+	}()
 	if socket {
 		s.seen.end(seen, http.StatusSwitchingProtocols)
 		s.serveSocket(w, c)
@@ -327,18 +332,14 @@ func (s *Server) readBody(c *call, rt *route) {
 	switch {
 	case err != nil:
 		c.bodyErr = err
-	case v == nil && rt.body == jsonBody:
-		c.bodyErr = errBind
-	case v != nil && c.r.Header.Get("Content-Type") == "":
-		c.bodyErr = failType
-	case v != nil && v.kind == 'n' && rt.body == jsonBody:
-		c.bodyErr = errBind
+	case v.isNull() && rt.body == jsonBody:
+		c.bodyErr = errMissing
 	}
 	c.body = v
 }
 
 // answer runs the checks in the server's order: authentication, authorization,
-// host name, binding, endpoint. It reports whether the request goes on as a
+// reading of the body, host name, binding, endpoint. It reports whether the request goes on as a
 // websocket.
 func (s *Server) answer(c *call, rt *route, status int, allow string) (socket bool) {
 	user, denied, broken := s.authenticate(c)
@@ -359,16 +360,17 @@ func (s *Server) answer(c *call, rt *route, status int, allow string) (socket bo
 		c.empty(http.StatusUnauthorized)
 		return false
 	}
+	if c.bodyErr != nil && c.bodyErr != errMissing { // it cannot even be read
+		s.logFailure(c, c.bodyErr)
+		c.fail(s.gen, c.bodyErr)
+		return false
+	}
 	if rt.filtered && !s.run.hostAllowed(c.host) {
 		c.fail(s.gen, failf(http.StatusForbidden, "Invalid hostname: "+c.host))
 		return false
 	}
-	if c.bodyErr == failType {
-		c.empty(http.StatusUnsupportedMediaType)
-		return false
-	}
-	if c.bodyErr != nil {
-		c.fail(s.gen, c.bodyErr)
+	if c.bodyErr == errMissing {
+		c.fail(s.gen, errBind)
 		return false
 	}
 	rt.handle(s, c)

@@ -44,7 +44,7 @@ type request struct {
 func (o *operations) approval() tools.Operation {
 	return tools.Define(tools.Spec{
 		Name: "approval", Summary: "Show how a request that waits for a person goes",
-		Help: "Without an ID it lists what is open. Deciding is a person's, on a card, a page or a terminal, and nothing that can be called here.",
+		Help:  "Without an ID it lists what is open. Deciding is a person's, on a card, a page or a terminal, and nothing that can be called here.",
 		Group: groupRequests, Toolset: core, Risk: tools.Read, Idempotent: true, Global: true, Resource: "requests", Follows: true,
 		Examples: []string{"approval", "approval a-7kq2m --seconds 60"},
 	}, tools.Handler[approvalIn, approvalOut]{

@@ -108,8 +108,9 @@ func (f *follower) isAnother(now duplicati.Task, state duplicati.State) bool {
 	}
 	switch f.last.Status {
 	case duplicati.Running:
+		// The time is set anew, a moment later, when the work itself begins.
 		return now.Status == duplicati.Waiting ||
-			!f.last.Started.IsZero() && !now.Started.IsZero() && !now.Started.Equal(f.last.Started)
+			!f.last.Started.IsZero() && !now.Started.IsZero() && now.Started.Sub(f.last.Started).Abs() > slack
 	case duplicati.Completed, duplicati.Failed, duplicati.Ended:
 		return !now.Status.Over()
 	}

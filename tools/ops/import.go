@@ -26,11 +26,11 @@ type importIn struct {
 }
 
 type importOut struct {
-	ID          string      `json:"id"`
-	Name        string      `json:"name"`
+	ID          string       `json:"id"`
+	Name        string       `json:"name"`
 	Destination *destination `json:"destination,omitempty"`
-	Schedule    string      `json:"schedule"`
-	Notes       []string    `json:"notes"`
+	Schedule    string       `json:"schedule"`
+	Notes       []string     `json:"notes"`
 
 	server string
 }

@@ -26,7 +26,7 @@ type loginOut struct {
 func (o *operations) login() tools.Operation {
 	return tools.Define(tools.Spec{
 		Name: "login", Summary: "Log in to a server and keep the session in the keyring",
-		Help: "The password is typed at a terminal, referred to, or not needed on the server's own host. A session lasts 30 days from its last use.",
+		Help:  "The password is typed at a terminal, referred to, or not needed on the server's own host. A session lasts 30 days from its last use.",
 		Group: groupSession, Toolset: admin, Risk: tools.Change, Idempotent: true,
 		Examples: []string{"login", "login --password env:NAS_PASSWORD"},
 	}, tools.Handler[loginIn, loginOut]{Do: o.doLogin, View: viewLogin})

@@ -66,7 +66,9 @@ func statusOf(server string, s duplicati.State, list []duplicati.Backup) statusO
 	if s.Paused {
 		out.State, out.PausedUntil, out.ends = "paused", stamp(s.PauseEnds), s.PauseEnds
 	}
-	named := func(t duplicati.Slot) slot { return slot{Task: t.Task, BackupID: t.Backup, Backup: nameOf(list, t.Backup)} }
+	named := func(t duplicati.Slot) slot {
+		return slot{Task: t.Task, BackupID: t.Backup, Backup: nameOf(list, t.Backup)}
+	}
 	if s.Active != nil {
 		active := named(*s.Active)
 		out.Active = &active

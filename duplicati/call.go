@@ -160,6 +160,7 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", c.agent)
+	req.Header.Set("X-UI-Language", "en-US") // some refusals are told apart by their words
 	if !k.bearer.Empty() {
 		req.Header.Set("Authorization", "Bearer "+k.bearer.Reveal())
 	}

@@ -2,6 +2,7 @@ package duplicati
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -121,20 +122,15 @@ func (c *Client) URL() string { return c.base.String() }
 
 // Origin is scheme, host and port, the port written even when it is the
 // scheme's own. A session belongs to one.
-func (c *Client) Origin() string {
-	port := c.base.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[c.base.Scheme]
-	}
-	return c.base.Scheme + "://" + bracketed(c.base.Hostname()) + ":" + port
-}
+func (c *Client) Origin() string { return c.base.Scheme + "://" + c.address() }
 
-// bracketed writes an IPv6 address as URLs do.
-func bracketed(host string) string {
-	if strings.Contains(host, ":") {
-		return "[" + host + "]"
+// address is host and port, as a dialer takes it.
+func (l *link) address() string {
+	port := l.base.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[l.base.Scheme]
 	}
-	return host
+	return net.JoinHostPort(l.base.Hostname(), port)
 }
 
 // Insecure reports whether any certificate is accepted.

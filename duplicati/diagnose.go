@@ -103,7 +103,6 @@ const unhealthy = "Unhealthy"
 type diagnostician struct {
 	c     *Client
 	found Diagnosis
-	addrs []string
 	page  *reply
 }
 
@@ -113,8 +112,7 @@ func bad(op string, kind Kind, cause error, words string) Check {
 
 func (d *diagnostician) name(ctx context.Context) Check {
 	host := d.c.base.Hostname()
-	if net.ParseIP(strings.Trim(host, "[]")) != nil {
-		d.addrs = []string{host}
+	if net.ParseIP(host) != nil {
 		return Check{Condition: Good, Words: "the URL holds an address, no name"}
 	}
 	addrs, err := net.DefaultResolver.LookupHost(ctx, host)
@@ -122,23 +120,17 @@ func (d *diagnostician) name(ctx context.Context) Check {
 		kind, words := sortTransport(ctx, err)
 		return bad("resolve name", kind, err, words)
 	}
-	d.addrs = addrs
 	return Check{Condition: Good, Words: host + " is " + strings.Join(addrs, ", ")}
 }
 
-func (d *diagnostician) address() string {
-	_, port, _ := strings.Cut(strings.TrimPrefix(d.c.Origin(), d.c.base.Scheme+"://"+bracketed(d.c.base.Hostname())), ":")
-	return net.JoinHostPort(d.c.base.Hostname(), port)
-}
-
 func (d *diagnostician) connect(ctx context.Context) Check {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", d.address())
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", d.c.address())
 	if err != nil {
 		kind, words := sortTransport(ctx, err)
-		return bad("connect", kind, err, words+" ("+d.address()+")")
+		return bad("connect", kind, err, words+" ("+d.c.address()+")")
 	}
 	conn.Close()
-	return Check{Condition: Good, Words: "something listens at " + d.address()}
+	return Check{Condition: Good, Words: "something listens at " + d.c.address()}
 }
 
 func (d *diagnostician) tls(ctx context.Context) Check {
@@ -151,7 +143,7 @@ func (d *diagnostician) tls(ctx context.Context) Check {
 		}
 		return check(cs)
 	}
-	conn, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", d.address())
+	conn, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", d.c.address())
 	if err != nil {
 		if own := asError(err); own != nil {
 			own.Op = "check certificate"

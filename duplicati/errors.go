@@ -97,6 +97,9 @@ func (e *Error) Error() string {
 	if e.Text != "" && e.Text != string(e.Kind) {
 		parts = append(parts, e.Text)
 	}
+	if e.Certificate != nil {
+		parts = append(parts, "it presents "+e.Certificate.SHA256)
+	}
 	return strings.Join(parts, ": ")
 }
 

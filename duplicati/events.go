@@ -3,7 +3,6 @@ package duplicati
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/url"
 	"sync"
@@ -136,11 +135,7 @@ func (k call) handshake(ctx context.Context, res *http.Response, err error) erro
 		}
 		return e
 	}
-	e := k.transport(ctx, err, false)
-	if e.cause != nil && errors.Is(e.cause, websocket.CloseError{}) {
-		e.cause = nil
-	}
-	return e
+	return k.transport(ctx, err, false)
 }
 
 // greet logs in by the first message and subscribes.

@@ -68,9 +68,9 @@ func (r Result) Verdict() Verdict {
 		return Erred
 	case r.Parsed == "Warning" || r.WarningCount > 0:
 		return Warned
-	case r.Parsed != "Success":
+	case r.Parsed != "Success", r.Operation == "Backup" && r.ExaminedFiles == nil:
 		return NotKnown
-	case r.Operation == "Backup" && (r.ExaminedFiles == nil || *r.ExaminedFiles == 0):
+	case r.Operation == "Backup" && *r.ExaminedFiles == 0:
 		return Empty
 	}
 	return Succeeded

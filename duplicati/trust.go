@@ -184,7 +184,6 @@ func newTransport(t *trust) *http.Transport {
 		MaxIdleConnsPerHost:    8,
 		IdleConnTimeout:        90 * time.Second, // Kestrel closes after 130
 		MaxResponseHeaderBytes: 64 << 10,
-		DisableCompression:     false,
 	}
 }
 

@@ -103,28 +103,14 @@ func lastRun(b duplicati.Backup) int64 {
 // verdict finds how the last run of a backup ended, by its log and by what the
 // server has noted.
 func (s *server) verdict(ctx context.Context, c *duplicati.Client, b duplicati.Backup, was mark) (mark, error) {
-	rows, err := c.Log(ctx, b.ID, duplicati.Page{Size: 50})
+	m := mark{Seen: seen(b), LastRun: lastRun(b), Row: was.Row, newest: latest(b.Facts.LastFinished, b.Facts.LastError)}
+	run, unreadable, err := m.read(ctx, c, b.ID)
 	if err != nil {
 		return mark{}, err
 	}
-	m := mark{Seen: seen(b), LastRun: lastRun(b), Row: was.Row}
-	m.newest = latest(b.Facts.LastFinished, b.Facts.LastError)
-	unreadable := time.Time{}
-	for _, r := range rows {
-		m.Row, m.newest = max(m.Row, r.ID), latest(m.newest, r.Time)
-		switch {
-		case r.Result == nil:
-			if r.Type == "Result" {
-				unreadable = latest(unreadable, r.Time)
-			}
-			continue
-		case !r.Result.IsRun() || r.Result.DryRun:
-			continue
-		}
-		m.Verdict, m.At, m.Began = r.Result.Verdict(), r.Result.End, r.Result.Begin
-		m.Warnings, m.Errors = r.Result.WarningCount, r.Result.ErrorCount
-		m.Said = firstWords(r.Result)
-		break
+	if run != nil {
+		m.Verdict, m.At, m.Began, m.Said = run.Verdict(), run.End, run.Begin, firstWords(run)
+		m.Warnings, m.Errors = run.WarningCount, run.ErrorCount
 	}
 	f := b.Facts
 	if !unreadable.IsZero() {
@@ -132,11 +118,11 @@ func (s *server) verdict(ctx context.Context, c *duplicati.Client, b duplicati.B
 	}
 	if f.LastError.After(m.At.Add(slack)) {
 		// A run that throws early leaves no row, only this.
-		m.rule(duplicati.Fatal, f.LastError, "", f.LastErrorMessage)
+		m.rule(duplicati.Fatal, f.LastError, "the server noted an error, and the log has no result for it", f.LastErrorMessage)
 		m.Began = f.LastError
 	}
 	if n, said := s.errors[b.ID]; said && n.Time.After(m.At.Add(slack)) {
-		m.rule(duplicati.Fatal, n.Time, "", n.Message)
+		m.rule(duplicati.Fatal, n.Time, "the server tells of an error, and the log has no result for it", n.Message)
 	}
 	if sch := b.Schedule; sch != nil && sch.LastRun.After(latest(m.Began, m.At, f.LastStarted).Add(slack)) {
 		// The state was read before the list: it may have begun in between.
@@ -151,6 +137,33 @@ func (s *server) verdict(ctx context.Context, c *duplicati.Client, b duplicati.B
 		m.rule(duplicati.NotKnown, f.LastFinished, "the server notes that it ran, and its log has no row of it", "")
 	}
 	return m, nil
+}
+
+// read finds the newest run in the log, and when a row was written after it
+// that cannot be read. Listings and verifications write rows too, so that the
+// newest ten need not hold one.
+func (m *mark) read(ctx context.Context, c *duplicati.Client, backup string) (run *duplicati.Result, unreadable time.Time, err error) {
+	page := duplicati.Page{Size: 10}
+	for range 2 {
+		rows, err := c.Log(ctx, backup, page)
+		if err != nil {
+			return nil, unreadable, err
+		}
+		for _, r := range rows {
+			m.Row, m.newest = max(m.Row, r.ID), latest(m.newest, r.Time)
+			switch {
+			case r.Result != nil && r.Result.IsRun() && !r.Result.DryRun:
+				return r.Result, unreadable, nil
+			case r.Result == nil && r.Type == "Result":
+				unreadable = latest(unreadable, r.Time)
+			}
+		}
+		if len(rows) < page.Size {
+			break
+		}
+		page = duplicati.Page{Before: rows[len(rows)-1].ID, Size: 200}
+	}
+	return nil, unreadable, nil
 }
 
 // rule sets a verdict that the log does not give.

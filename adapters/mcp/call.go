@@ -114,13 +114,18 @@ func (s *Server) progress(ctx context.Context, meta *proto.Meta) func(tools.Prog
 	}
 }
 
+// sender writes a message to the client of one call, before its answer.
+type sender interface{ send(message any) error }
+
+type senderKey struct{}
+
 // send notifies the client of the call behind ctx.
 func (s *Server) send(ctx context.Context, method string, params map[string]any) error {
-	o, ok := ctx.Value(outletKey{}).(*outlet)
+	to, ok := ctx.Value(senderKey{}).(sender)
 	if !ok {
 		return s.rpc.SendNotificationToClient(ctx, method, params)
 	}
 	n := proto.JSONRPCNotification{JSONRPC: proto.JSONRPC_VERSION}
 	n.Method, n.Params.AdditionalFields = method, params
-	return o.send(n)
+	return to.send(n)
 }

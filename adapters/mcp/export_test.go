@@ -1,6 +1,8 @@
 package mcp
 
 import (
+	"context"
+
 	"github.com/mark3labs/mcp-go/server"
 )
 
@@ -21,3 +23,8 @@ var (
 	Plain    = plain
 	Shorten  = shorten
 )
+
+// Send is the way of notifications to the client of a call.
+func (s *Server) Send(ctx context.Context, method string, params map[string]any) error {
+	return s.send(ctx, method, params)
+}

@@ -21,15 +21,13 @@ type outlet struct {
 	ended   bool
 }
 
-type outletKey struct{}
-
 // withOutlet gives a call an outlet, where its client reads streams.
 func withOutlet(r *http.Request, w http.ResponseWriter) (http.ResponseWriter, *http.Request, func()) {
 	if !strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
 		return w, r, func() {}
 	}
 	o := &outlet{w: w, header: http.Header{}}
-	return o, r.WithContext(context.WithValue(r.Context(), outletKey{}, o)), o.end
+	return o, r.WithContext(context.WithValue(r.Context(), senderKey{}, o)), o.end
 }
 
 // send writes one message as an event. The answer is a stream from then on.

@@ -3,10 +3,12 @@ package mcp
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log"
 	"log/slog"
+	"sync"
 
 	"github.com/mark3labs/mcp-go/server"
 
@@ -30,11 +32,35 @@ func (s *Server) ServeStdio(ctx context.Context, caller tools.Caller, in io.Read
 	} {
 		option(stdio)
 	}
-	err := stdio.Listen(withCaller(ctx, caller), newLines(in), out)
+	lines := &writer{out: out}
+	err := stdio.Listen(context.WithValue(withCaller(ctx, caller), senderKey{}, lines), newLines(in), lines)
 	s.calls.Wait() // at most a grace
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
+	return err
+}
+
+// writer writes lines whole. Progress goes straight into it: by the library's
+// queue it could come after the answer, when clients no longer listen.
+type writer struct {
+	mu  sync.Mutex
+	out io.Writer
+}
+
+// Write is called by the library with one line at a time.
+func (w *writer) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.out.Write(p)
+}
+
+func (w *writer) send(message any) error {
+	b, err := json.Marshal(message)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(b, '\n'))
 	return err
 }
 

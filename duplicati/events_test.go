@@ -2,6 +2,8 @@ package duplicati_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -129,4 +131,27 @@ func TestWhatOpensNoWebsocketIsSorted(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+func TestALostSubscriptionShowsNoToken(t *testing.T) {
+	everyGeneration(t, func(t *testing.T, g string) {
+		l := start(t, g, nil)
+		if _, err := l.c.Generation(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range []duplicatitest.Fault{{Reset: true}, duplicatitest.BadGateway(), {Status: 200, Body: "<html>"}} {
+			f.Prefix = "/notifications"
+			remove := l.Inject(f)
+			_, err := l.c.Subscribe(context.Background(), duplicati.OfState)
+			remove()
+			if err == nil {
+				t.Fatalf("%+v made no difference", f)
+			}
+			for e := err; e != nil; e = errors.Unwrap(e) {
+				if text := fmt.Sprintf("%v %+v %#v", e, e, e); strings.Contains(text, "eyJ") || strings.Contains(text, "token=") {
+					t.Errorf("a token shows: %s", text)
+				}
+			}
+		}
+	})
 }

@@ -236,11 +236,10 @@ func (s *server) stuck(now time.Time, overdue int) (Problem, bool) {
 			{Name: "Waiting behind it", Value: fmt.Sprint(len(s.state.Queue))}}
 		return p, true
 	case len(s.state.Queue) > 0:
-		since := s.queued[s.state.Queue[0].Task]
-		if !open && now.Sub(since) < s.o.Patience {
+		if !open && now.Sub(s.idling) < s.o.Patience {
 			return Problem{}, false
 		}
-		p := s.about(Stuck, "", "", since)
+		p := s.about(Stuck, "", "", s.idling)
 		p.Headline = fmt.Sprintf("%s works on nothing although backups wait", s.name)
 		p.Facts = []tools.Fact{{Name: "Waiting", Value: fmt.Sprint(len(s.state.Queue))}, {Name: "First", Value: s.nameOf(s.state.Queue[0].Backup)}}
 		return p, true

@@ -49,6 +49,9 @@ func (s *server) judge(ctx context.Context, c *duplicati.Client) error {
 			s.memory.Backups[b.ID] = m
 			delete(s.pending, b.ID)
 			if w != nil {
+				if len(s.settled) > 1000 {
+					clear(s.settled)
+				}
 				s.settled[w.slot.Task] = true
 			}
 		}

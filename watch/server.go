@@ -3,8 +3,11 @@ package watch
 import (
 	"context"
 	"errors"
+	"maps"
 	"reflect"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/duplibot/duplibot/duplicati"
@@ -22,6 +25,7 @@ type server struct {
 	written  string
 	recalled bool
 	told     map[string]bool // keys told since the start
+	shown    atomic.Pointer[[]Problem]
 
 	info    duplicati.Info
 	state   duplicati.State
@@ -34,9 +38,11 @@ type server struct {
 	locked  time.Time                         // since when one of their logs is in use
 	work    *work                             // what runs
 	silent  time.Time                         // since when nobody answers
-	queued  map[int64]time.Time
-	paused  time.Time
-	names   sync.Map // of backups, for movements
+	queued  map[int64]time.Time               // since when tasks are seen waiting
+	paused  time.Time                         // since when the server is seen paused
+	idle    duplicati.Slot                    // waits first while nothing is at work and nothing is paused
+	idling  time.Time                         // since when
+	names   sync.Map                          // of backups, for movements
 
 	hearing sync.Mutex
 	heard   map[duplicati.Slot]time.Time // what events said is at work, since the last look
@@ -59,15 +65,12 @@ func newServer(o *Options, name string) *server {
 	}
 }
 
-// open lists the problems that are there.
+// open lists the problems that were there at the last look.
 func (s *server) open() []Problem {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var out []Problem
-	for _, p := range s.memory.Problems {
-		out = append(out, p)
+	if shown := s.shown.Load(); shown != nil {
+		return *shown
 	}
-	return out
+	return nil
 }
 
 // relist is how old the list of backups may grow while no event says that it
@@ -95,6 +98,8 @@ func (s *server) look(ctx context.Context) error {
 	if changed {
 		s.o.Changed(s.name)
 	}
+	shown := slices.Collect(maps.Values(s.memory.Problems))
+	s.shown.Store(&shown)
 	return s.keep(ctx)
 }
 
@@ -134,7 +139,7 @@ func (s *server) ask(ctx context.Context, now time.Time) (changed bool, err erro
 		if err != nil && !errors.Is(err, duplicati.NotFound) {
 			return false, err
 		}
-		s.work.see(p, now)
+		s.work.see(p, state.Paused, now)
 	}
 	s.state = state
 	return changed, s.judge(ctx, c)
@@ -180,6 +185,12 @@ func (s *server) follow(state duplicati.State, restarted bool, now time.Time) {
 		}
 	}
 	s.queued = waits
+	switch {
+	case state.Paused || state.Active != nil || len(state.Queue) == 0:
+		s.idling = time.Time{}
+	case s.idling.IsZero() || state.Queue[0] != s.idle:
+		s.idling, s.idle = now, state.Queue[0]
+	}
 }
 
 // notifications looks for backups of which the server has something new to
@@ -223,7 +234,10 @@ func (s *server) hears(state duplicati.State) {
 }
 
 // see notes whether the work moves.
-func (w *work) see(p duplicati.Progress, now time.Time) {
+func (w *work) see(p duplicati.Progress, paused bool, now time.Time) {
+	if paused {
+		w.moved = now // it stands still for a reason
+	}
 	if p.Task != w.slot.Task {
 		return
 	}

@@ -512,3 +512,33 @@ func TestARunThatWasAbortedBetweenTwoLooksIsNotMissed(t *testing.T) {
 		}
 	})
 }
+
+func TestAPauseAndAQueueThatMovesAreNotTakenForAStandstill(t *testing.T) {
+	p := station(t, "", func(o *duplicatitest.Options) { o.TaskTime = 3 * time.Hour })
+	first, second := p.AddBackup(duplicatitest.Backup{Name: "Big"}), p.AddBackup(duplicatitest.Backup{Name: "Small"})
+	p.run(first)
+	p.run(second)
+	p.want("one runs, one waits", "")
+	c, _ := p.o.Clients.Client(context.Background(), "nas")
+	if err := c.Pause(context.Background(), duplicati.PauseOptions{For: 3 * time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	for range 16 {
+		p.Advance(10 * time.Minute)
+		if got := p.look(); strings.Contains(got, "stuck") {
+			t.Fatalf("while it is paused: told %q", got)
+		}
+	}
+	if err := c.Resume(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	for range 40 {
+		p.Advance(10 * time.Minute)
+		if got := p.look(); strings.Contains(got, "stuck") {
+			t.Fatalf("after it: told %q", got)
+		}
+	}
+	if open := p.open(); open != "" {
+		t.Errorf("at the end, %s is open", open)
+	}
+}

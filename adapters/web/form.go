@@ -1,0 +1,144 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/duplibot/duplibot/secret"
+	"github.com/duplibot/duplibot/tools"
+)
+
+// Limits of what is posted.
+const (
+	maxForms   = 4       // read at once: each is held in memory, never on the disk
+	maxParts   = 24      // of one form
+	maxField   = 4 << 10 // of what is typed, in bytes
+	waitForms  = 5 * time.Second
+	formMargin = 64 << 10
+)
+
+// posted is a form that was sent.
+type posted struct {
+	code  string
+	given map[string]secret.Value // by field
+}
+
+// errTooLarge says that a field is larger than it may be.
+var errTooLarge = errors.New("too large")
+
+// readForm reads a form of page p. Its words are for the person with the page.
+func (s *Server) readForm(w http.ResponseWriter, r *http.Request) (posted, error) {
+	patience := time.NewTimer(waitForms)
+	defer patience.Stop()
+	select {
+	case s.busy <- struct{}{}:
+		defer func() { <-s.busy }()
+	case <-patience.C:
+		return posted{}, tools.Errorf(tools.Busy, "the bot is busy with other pages; nothing was changed").
+			WithHint("try again in a moment").Retryable()
+	case <-r.Context().Done():
+		return posted{}, r.Context().Err()
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, MaxSecret+formMargin)
+	parts, err := r.MultipartReader()
+	if err != nil {
+		return posted{}, unreadable(err)
+	}
+	f := posted{given: map[string]secret.Value{}}
+	for n := 0; ; n++ {
+		part, err := parts.NextPart()
+		if err == io.EOF {
+			return f, nil
+		}
+		if err != nil {
+			return posted{}, unreadable(err)
+		}
+		if n == maxParts {
+			return posted{}, unreadable(errors.New("too many parts"))
+		}
+		limit := int64(maxField)
+		if part.FileName() != "" {
+			limit = MaxSecret
+		}
+		b, err := io.ReadAll(io.LimitReader(part, limit+1))
+		if err != nil {
+			return posted{}, unreadable(err)
+		}
+		if int64(len(b)) > limit {
+			return posted{}, unreadable(errTooLarge)
+		}
+		if part.FormName() == "code" {
+			f.code = typed(string(b))
+		} else {
+			f.given[part.FormName()] = secret.New(string(b))
+		}
+		clear(b)
+	}
+}
+
+func unreadable(err error) error {
+	var limit *http.MaxBytesError
+	if errors.As(err, &limit) || errors.Is(err, errTooLarge) {
+		return tools.Errorf(tools.InvalidArgument, "what was sent is too large; nothing was changed").
+			WithHint("a file can have %d MiB, a password %d KiB", MaxSecret>>20, maxField>>10).Because(err)
+	}
+	return tools.Errorf(tools.InvalidArgument, "what was sent could not be read; nothing was changed").
+		WithHint("open the link again and use its form").Because(err)
+}
+
+// field is one thing that a person enters.
+type field struct {
+	Name  string
+	Label string
+	Help  string
+	File  bool
+	Error string
+}
+
+// Again is the field in which a password stands once more.
+func (f field) Again() string { return f.Name + ".again" }
+
+// fieldsOf are the fields of what a page asks for.
+func (s *Server) fieldsOf(a tools.Approval, params []string) ([]field, error) {
+	op, err := s.Registry.Lookup(a.Operation)
+	if err != nil {
+		return nil, err
+	}
+	var fields []field
+	for _, p := range op.Params {
+		for _, name := range params {
+			if p.Name == name {
+				fields = append(fields, field{Name: "give." + p.Name, Label: inWords(p.Name), Help: p.Help, File: p.File})
+			}
+		}
+	}
+	if len(fields) != len(params) {
+		return nil, fmt.Errorf("request %s asks for what operation %s does not have", a.ID, a.Operation)
+	}
+	return fields, nil
+}
+
+// check says in the fields what is missing or was mistyped. Nothing is used up
+// by that.
+func (f posted) check(fields []field) (ok bool) {
+	ok = true
+	for i := range fields {
+		d := &fields[i]
+		v, again := f.given[d.Name], f.given[d.Again()]
+		switch {
+		case v.Empty() && d.File:
+			d.Error = "Choose a file that is not empty."
+		case v.Empty():
+			d.Error = "This is empty."
+		case !d.File && !v.Equal(again):
+			d.Error = "The two are not the same. Enter both again."
+		default:
+			continue
+		}
+		ok = false
+	}
+	return ok
+}

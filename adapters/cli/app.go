@@ -1,0 +1,226 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/duplibot/duplibot/tools"
+)
+
+// The exit codes that are not an operation's own. See the package comment.
+const (
+	ExitDone        = 0
+	ExitUsage       = 1
+	ExitFailed      = 2
+	ExitPending     = 5
+	ExitInterrupted = 130
+)
+
+// App is the program at a terminal.
+type App struct {
+	Name    string // "duplibot"
+	Version string
+
+	Registry *tools.Registry
+	// Connect finds the way to the gate: the daemon's socket, or a gate of this
+	// process. It is called once, when a command first needs it.
+	Connect func(context.Context, Globals) (*Link, error)
+	// Commands are the program's others: serve, mcp, doctor.
+	Commands []Command
+
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Terminal       Terminal
+	Dir            string              // the current folder
+	Env            func(string) string // os.Getenv
+	Now            func() time.Time    // nil is time.Now
+	Poll           time.Duration       // between looks at a request that waits; 0 is a second
+	Mark           string              // a word that every answer carries, such as "simulated"
+
+	in       *lines
+	dialogue bool // stdin answers questions though it is no terminal: a Shell
+}
+
+// Link is the way to a gate.
+type Link struct {
+	Door      tools.Door
+	Decisions tools.Decisions
+	Caller    tools.Caller // with Surface CLI
+
+	// What is nil is not to be had here, and its command says so.
+	Audit  Audit
+	Policy Policy
+	Tokens Tokens
+
+	Close func() error // may be nil
+}
+
+// Command is a command that is no operation.
+type Command struct {
+	Name    string
+	Usage   string // after the name: "ID [--phrase TEXT]"
+	Summary string // one imperative line
+	Help    string
+	Group   string // under which help lists it; "" is "program"
+	// Raw gets all that stands behind the name as it is. Otherwise the global
+	// options are taken out, wherever they stand.
+	Raw bool
+	// Own lists global options that mean something else here: "password".
+	Own []string
+	Run func(context.Context, *Run) int
+}
+
+// Run is one command at work.
+type Run struct {
+	Args    []string // without the command's name and the global options
+	Globals Globals
+
+	app  *App
+	name string
+	link *Link
+	said []string // in JSON mode: the lines that would have been printed
+}
+
+// Run runs one command line and returns the exit code.
+func (a *App) Run(ctx context.Context, args []string) int {
+	a.prepare()
+	line, err := a.read(args)
+	r := &Run{app: a, Args: line.rest, Globals: line.globals, name: line.name}
+	defer r.close()
+	if err != nil {
+		return r.usage(err)
+	}
+	for _, n := range line.globals.notes {
+		r.note(n)
+	}
+	if line.globals.typed {
+		word, err := r.askSecret(ctx, "server password")
+		if err != nil {
+			return r.Fail(err)
+		}
+		r.Globals.Typed = word
+	}
+	switch {
+	case line.version:
+		r.print(a.Name + " " + a.Version)
+		return ExitDone
+	case line.help || line.name == "":
+		return r.help(line.name)
+	case line.command != nil:
+		return line.command.Run(ctx, r)
+	default:
+		return r.operate(ctx, line.op, line.asked)
+	}
+}
+
+func (a *App) prepare() {
+	if a.Now == nil {
+		a.Now = time.Now
+	}
+	if a.Env == nil {
+		a.Env = func(string) string { return "" }
+	}
+	if a.Poll == 0 {
+		a.Poll = time.Second
+	}
+	if a.in == nil {
+		a.in = newLines(a.Stdin)
+	}
+}
+
+// commands are ours and then the program's.
+func (a *App) commands() []Command { return append(slices.Clone(peoplesCommands), a.Commands...) }
+
+func (a *App) command(name string) *Command {
+	for _, c := range a.commands() {
+		if c.Name == name {
+			return &c
+		}
+	}
+	return nil
+}
+
+// unknown is the error for a command that there is not.
+func (a *App) unknown(name string) error {
+	var names []string
+	for _, op := range a.Registry.All() {
+		names = append(names, op.Name)
+	}
+	for _, c := range a.commands() {
+		names = append(names, c.Name)
+	}
+	e := tools.Errorf(tools.UnknownOperation, "there is no such command; nothing was done")
+	if nameLike.MatchString(name) {
+		e.Message = fmt.Sprintf("there is no command %q; nothing was done", name)
+	}
+	if near := tools.Nearest(name, names, 3); len(near) > 0 {
+		return e.WithHint("did you mean %s? All of them: %s help", strings.Join(near, " or "), a.Name)
+	}
+	return e.WithHint("all of them: %s help", a.Name)
+}
+
+// Connect finds the way to the gate.
+func (r *Run) Connect(ctx context.Context) (*Link, error) {
+	if r.link != nil {
+		return r.link, nil
+	}
+	link, err := r.app.Connect(ctx, r.Globals)
+	if err != nil {
+		return nil, err
+	}
+	r.link = link
+	return link, nil
+}
+
+func (r *Run) close() {
+	if r.link != nil && r.link.Close != nil {
+		if err := r.link.Close(); err != nil {
+			r.note("the connection did not close well: " + err.Error())
+		}
+	}
+}
+
+// Fail tells an error and returns the exit code for it.
+func (r *Run) Fail(err error) int {
+	var e *tools.Error
+	if !errors.As(err, &e) {
+		if errors.Is(err, context.Canceled) {
+			e = tools.Errorf(tools.Canceled, "interrupted; nothing was done")
+		} else {
+			e = tools.Errorf(tools.Internal, "%s", err.Error())
+		}
+	}
+	code := ExitFailed
+	switch e.Code {
+	case tools.Internal:
+		code = ExitUsage
+	case tools.Canceled:
+		code = ExitInterrupted
+	}
+	return r.failed(e, code)
+}
+
+// usage tells what is wrong with the command line.
+func (r *Run) usage(err error) int {
+	var e *tools.Error
+	if !errors.As(err, &e) {
+		e = tools.Errorf(tools.InvalidArgument, "%s", err.Error())
+	}
+	return r.failed(e, ExitUsage)
+}
+
+func (r *Run) failed(e *tools.Error, code int) int {
+	if r.Globals.JSON {
+		return r.finish(envelope{Status: "error", Error: e, Exceptions: []string{e.Message}}, code)
+	}
+	r.line("error", e.Message)
+	if e.Hint != "" {
+		r.line("hint", e.Hint)
+	}
+	return code
+}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/duplibot/duplibot/secret"
 	"github.com/duplibot/duplibot/tools"
 )
 
@@ -52,12 +53,29 @@ type Link struct {
 	Decisions tools.Decisions
 	Caller    tools.Caller // with Surface CLI
 
-	// What is nil is not to be had here, and its command says so.
-	Audit  Audit
-	Policy Policy
-	Tokens Tokens
-
+	Admin Admin        // nil: the records cannot be reached from here
 	Close func() error // may be nil
+}
+
+// Admin makes the calls that are no operations, of this process or of the
+// daemon: audit, audit-verify, explain, token-create, token-list,
+// token-revoke, page-code. Arguments and result are as JSON has them; what is
+// secret comes beside the result.
+type Admin interface {
+	Admin(ctx context.Context, name string, args, out any) (secret.Value, error)
+}
+
+// admin makes such a call.
+func (r *Run) admin(ctx context.Context, name string, args, out any) (secret.Value, error) {
+	link, err := r.Connect(ctx)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	if link.Admin == nil {
+		return secret.Value{}, tools.Errorf(tools.Unsupported, "this cannot be reached from here; nothing was done").
+			WithHint("run it under the account of the bot")
+	}
+	return link.Admin.Admin(ctx, name, args, out)
 }
 
 // Command is a command that is no operation.

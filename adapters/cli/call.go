@@ -41,7 +41,7 @@ func (r *Run) operate(ctx context.Context, op *tools.Operation, asked []string) 
 	m.clear()
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return ExitInterrupted
+		return r.interrupted()
 	case err != nil:
 		return r.Fail(err)
 	case answer.Status == tools.Pending:
@@ -96,6 +96,12 @@ func interruptedCall(risk tools.Risk) string {
 	return "interrupted; what was begun at the server goes on there"
 }
 
+// interrupted ends a command of which all has been said.
+func (r *Run) interrupted() int {
+	e := tools.Errorf(tools.Canceled, "interrupted")
+	return r.finish(envelope{Status: "error", Error: e, Exceptions: []string{e.Message}}, ExitInterrupted)
+}
+
 // onInterrupt says at once, when ctx ends, what goes on. Its result ends the
 // watch.
 func (r *Run) onInterrupt(ctx context.Context, m *meter, words string) (stop func()) {
@@ -105,7 +111,7 @@ func (r *Run) onInterrupt(ctx context.Context, m *meter, words string) (stop fun
 		m.clear()
 		r.note(words)
 		for _, line := range m.after() {
-			r.line("hint", line)
+			r.note("meanwhile: " + line)
 		}
 	})
 	return func() {
@@ -115,7 +121,7 @@ func (r *Run) onInterrupt(ctx context.Context, m *meter, words string) (stop fun
 	}
 }
 
-// required reports whether a parameter is needed and lacks a value.
+// lacks reports whether a parameter has no value yet.
 func lacks(args map[string]any, name string) bool {
 	text, _ := args[name].(string)
 	return text == ""

@@ -192,7 +192,7 @@ func (r *Run) wait(ctx context.Context, id string) int {
 		switch {
 		case ctx.Err() != nil:
 			r.note("interrupted; the request still waits; to take it back: " + r.app.words("withdraw", id))
-			return ExitInterrupted
+			return r.interrupted()
 		case err != nil && !retry(err):
 			return r.Fail(err)
 		case err == nil && !a.State.Open():

@@ -110,7 +110,7 @@ func (a *App) helpOn(op *tools.Operation) []string {
 	}
 	out = append(out, "")
 	out = append(out, twoColumns(rows)...)
-	out = append(out, "", riskWords[op.Risk])
+	out = append(append(out, ""), wrap(riskWords[op.Risk], 78, "")...)
 	if len(op.Examples) > 0 {
 		out = append(out, "", "examples:")
 		for _, e := range op.Examples {

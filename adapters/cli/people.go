@@ -25,6 +25,8 @@ func init() { // they refer to themselves by help and completion
 			Help: "After a crash, nobody may know whether the call took effect. Look at the server first."},
 		{Name: "fetch", Usage: "ID [--to FOLDER]", Group: "requests", Summary: "Write what a request of yours has made to files of mode 0600", Run: fetchRequest,
 			Help: "Each can be fetched once."},
+		{Name: "code", Usage: "ID", Group: "requests", Summary: "Show the code that the one-time page of a request of yours asks for", Run: pageCode,
+			Help: "The link to the page comes with the answer that asks for it. Give the code to nobody: with the link it is you."},
 		{Name: "audit", Usage: auditUsage, Group: "records", Summary: "Show the audit log, or verify it", Run: audit, Help: auditHelp},
 		{Name: "policy", Usage: policyUsage, Group: "records", Summary: "Explain how a call would be ruled on, and by which rule", Run: policy},
 		{Name: "token", Usage: tokenUsage, Group: "records", Summary: "Make, list and revoke tokens of AI assistants", Run: token, Help: tokenHelp},
@@ -313,4 +315,20 @@ func plural(n int, one, many string) string {
 		return one
 	}
 	return many
+}
+
+// pageCode shows the other half of what opens a one-time page.
+func pageCode(ctx context.Context, r *Run) int {
+	words, _, err := r.take(nil, nil)
+	if err == nil && len(words) != 1 {
+		err = tools.Errorf(tools.InvalidArgument, "code takes the ID of one request")
+	}
+	if err != nil {
+		return r.usage(err)
+	}
+	code, err := r.admin(ctx, "page-code", map[string]string{"approval": words[0]}, nil)
+	if err != nil {
+		return r.Fail(err)
+	}
+	return r.Answer(map[string]string{"code": code.Reveal()}, tools.View{Headline: code.Reveal()})
 }

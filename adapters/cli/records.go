@@ -11,33 +11,31 @@ import (
 	"github.com/duplibot/duplibot/tools"
 )
 
-// Audit is the audit log.
-type Audit interface {
-	// Records lists records, in order: the newest Limit, or the first Limit
-	// after After.
-	Records(ctx context.Context, f AuditFilter) ([]tools.Record, error)
-	// Verify reads all of it. An error says that it could not be read.
-	Verify(ctx context.Context) (Verified, error)
+// auditFilter selects records; zero fields select all. With After come the
+// first Limit records behind it, without it the newest.
+type auditFilter struct {
+	Since     time.Time   `json:"since,omitzero"`
+	Person    string      `json:"person,omitempty"`
+	Operation string      `json:"operation,omitempty"`
+	Server    string      `json:"server,omitempty"`
+	Event     tools.Event `json:"event,omitempty"`
+	Approval  string      `json:"approval,omitempty"`
+	After     int64       `json:"after,omitempty"`
+	Limit     int         `json:"limit,omitempty"` // 0 is 100
 }
 
-// AuditFilter selects records; zero fields select all.
-type AuditFilter struct {
-	Since     time.Time
-	Person    string
-	Operation string
-	Server    string
-	Event     tools.Event
-	Approval  string
-	After     int64
-	Limit     int // 0 is 100
-}
-
-// Verified is what a check of the audit log found.
-type Verified struct {
-	Records int64  `json:"records"`          // that hold, from the first on
-	Head    string `json:"head,omitempty"`   // MAC of the last of them
-	Broken  string `json:"broken,omitempty"` // why the next one does not, with its number; "" when all hold
-	Note    string `json:"note,omitempty"`   // what could not be checked: "the keyring has no head to compare"
+// verified is what a check of the audit log found.
+type verified struct {
+	Records int64 `json:"records"` // that hold, from the first on
+	Head    struct {
+		Seq int64  `json:"seq"`
+		MAC string `json:"mac"`
+	} `json:"head"` // the last of them
+	Broken *struct {
+		Seq    int64  `json:"seq"`
+		Kind   string `json:"kind"`
+		Reason string `json:"reason"`
+	} `json:"broken,omitempty"` // the first that does not
 }
 
 const (
@@ -47,7 +45,7 @@ const (
 
 func audit(ctx context.Context, r *Run) int {
 	words, got, err := r.take([]string{"follow"}, []string{"since", "person", "operation", "event", "request", "limit"})
-	f := AuditFilter{Person: got["person"], Operation: got["operation"], Server: r.Globals.Server, Event: tools.Event(got["event"]), Approval: got["request"]}
+	f := auditFilter{Person: got["person"], Operation: got["operation"], Server: r.Globals.Server, Event: tools.Event(got["event"]), Approval: got["request"]}
 	if err == nil {
 		err = f.read(got, r.app.Now())
 	}
@@ -58,19 +56,14 @@ func audit(ctx context.Context, r *Run) int {
 	if err != nil {
 		return r.usage(err)
 	}
-	link, err := r.Connect(ctx)
 	switch {
-	case err != nil:
-		return r.Fail(err)
-	case link.Audit == nil:
-		return r.Fail(notHere("the audit log"))
 	case verify:
-		return r.verify(ctx, link.Audit)
+		return r.verify(ctx)
 	case got["follow"] != "":
-		return r.follow(ctx, link.Audit, f)
+		return r.follow(ctx, f)
 	}
-	records, err := link.Audit.Records(ctx, f)
-	if err != nil {
+	records := []tools.Record{}
+	if _, err := r.admin(ctx, "audit", f, &records); err != nil {
 		return r.Fail(err)
 	}
 	view := tools.View{Headline: fmt.Sprintf("%d %s", len(records), plural(len(records), "record", "records"))}
@@ -80,13 +73,10 @@ func audit(ctx context.Context, r *Run) int {
 	for _, rec := range records {
 		view.Table.Rows = append(view.Table.Rows, recordRow(rec))
 	}
-	if records == nil {
-		records = []tools.Record{}
-	}
 	return r.Answer(records, view)
 }
 
-func (f *AuditFilter) read(got map[string]string, now time.Time) error {
+func (f *auditFilter) read(got map[string]string, now time.Time) error {
 	if n := got["limit"]; n != "" {
 		limit, err := strconv.Atoi(n)
 		if err != nil || limit < 1 || limit > 100000 {
@@ -128,19 +118,16 @@ func recordRow(rec tools.Record) []string {
 	return []string{strconv.FormatInt(rec.Seq, 10), rec.At.Local().Format("2006-01-02 15:04:05"), string(rec.Event), who, from, what, rec.Approval, detail}
 }
 
-func (r *Run) verify(ctx context.Context, log Audit) int {
-	v, err := log.Verify(ctx)
-	if err != nil {
+func (r *Run) verify(ctx context.Context) int {
+	var v verified
+	if _, err := r.admin(ctx, "audit-verify", struct{}{}, &v); err != nil {
 		return r.Fail(err)
 	}
 	view := tools.View{Headline: fmt.Sprintf("all %d records hold", v.Records), Tone: tools.Good}
 	code := ExitDone
-	if v.Broken != "" {
-		view.Headline, view.Tone = fmt.Sprintf("%d records hold, and then not: %s", v.Records, v.Broken), tools.Bad
+	if v.Broken != nil {
+		view.Headline, view.Tone = fmt.Sprintf("%d records hold, and record %d does not: %s", v.Records, v.Broken.Seq, v.Broken.Reason), tools.Bad
 		code = ExitFailed
-	}
-	if v.Note != "" {
-		view.Notes, view.Tone = []string{v.Note}, view.Tone.Worse(tools.Notice)
 	}
 	result, err := json.Marshal(v)
 	if err != nil {
@@ -152,10 +139,10 @@ func (r *Run) verify(ctx context.Context, log Audit) int {
 
 // follow prints records as they are written, one a line; with --json each is
 // an object.
-func (r *Run) follow(ctx context.Context, log Audit, f AuditFilter) int {
+func (r *Run) follow(ctx context.Context, f auditFilter) int {
 	for {
-		records, err := log.Records(ctx, f)
-		if err != nil && ctx.Err() == nil {
+		var records []tools.Record
+		if _, err := r.admin(ctx, "audit", f, &records); err != nil && ctx.Err() == nil {
 			return r.Fail(err)
 		}
 		for _, rec := range records {
@@ -184,83 +171,58 @@ func (r *Run) follow(ctx context.Context, log Audit, f AuditFilter) int {
 	}
 }
 
-// Policy explains its verdicts; a tools.Runner does.
-type Policy interface {
-	Explain(person string, surface tools.Surface, operation, server string, risk tools.Risk) (tools.Ruling, error)
+const policyUsage = "explain [--as NAME] [--via cli|mcp|slack|web] [OPERATION]"
+
+// explained is how a call would be ruled on.
+type explained struct {
+	Person    string `json:"person"`
+	Role      string `json:"role"`
+	Approver  bool   `json:"approver"`
+	Operation string `json:"operation"`
+	Risk      string `json:"risk"`
+	Verdict   string `json:"verdict"`
+	Approvers int    `json:"approvers,omitempty"`
+	Rule      string `json:"rule"`
+	Reason    string `json:"reason"`
 }
 
-const policyUsage = "explain --as NAME [--via cli|mcp|slack|web] [--risk read|change|critical] [OPERATION]"
-
 func policy(ctx context.Context, r *Run) int {
-	words, got, err := r.take(nil, []string{"as", "via", "risk"})
-	via, risk := tools.CLI, tools.Read
-	switch {
-	case err != nil:
-	case len(words) == 0 || words[0] != "explain" || len(words) > 2:
+	words, got, err := r.take(nil, []string{"as", "via"})
+	if err == nil && (len(words) == 0 || words[0] != "explain" || len(words) > 2) {
 		err = tools.Errorf(tools.InvalidArgument, "policy explains one operation, or all").WithHint("usage: %s", r.app.words("policy "+policyUsage))
-	case got["as"] == "":
-		err = tools.Errorf(tools.InvalidArgument, "policy explain needs --as NAME, one of the config's people")
-	}
-	if v := got["via"]; err == nil && v != "" {
-		via = tools.Surface(v)
-		if !contains(tools.Surfaces, via) {
-			err = tools.Errorf(tools.InvalidArgument, "--via is one of cli, mcp, slack, web")
-		}
-	}
-	if err == nil && got["risk"] != "" {
-		err = risk.UnmarshalText([]byte(got["risk"]))
 	}
 	if err != nil {
 		return r.usage(err)
 	}
-	link, err := r.Connect(ctx)
-	if err != nil {
-		return r.Fail(err)
+	via := got["via"]
+	if via == "" {
+		via = string(tools.CLI)
 	}
-	if link.Policy == nil {
-		return r.Fail(notHere("the policy"))
-	}
-	type ruled struct {
-		Operation string        `json:"operation"`
-		Verdict   tools.Verdict `json:"verdict"`
-		Approvers int           `json:"approvers,omitempty"`
-		Rule      string        `json:"rule"`
-		Reason    string        `json:"reason"`
-	}
-	var list []ruled
 	names := words[1:]
 	if len(names) == 0 {
 		for _, op := range r.app.Registry.All() {
 			names = append(names, op.Name)
 		}
 	}
-	view := tools.View{Headline: fmt.Sprintf("%s by %s", got["as"], via),
-		Table: &tools.Table{Columns: []string{"Operation", "Verdict", "Decided by", "Why"}}}
+	list := []explained{}
+	view := tools.View{Table: &tools.Table{Columns: []string{"Operation", "Risk", "Verdict", "Decided by", "Why"}}}
 	for _, name := range names {
-		ruling, err := link.Policy.Explain(got["as"], via, name, r.Globals.Server, risk)
-		if err != nil {
+		args := map[string]string{"person": got["as"], "surface": via, "operation": name, "server": r.Globals.Server}
+		var e explained
+		if _, err := r.admin(ctx, "explain", args, &e); err != nil {
 			return r.Fail(err)
 		}
-		verdict := ruling.Verdict.String()
-		if ruling.Approvers > 1 {
-			verdict += fmt.Sprintf(" by %d", ruling.Approvers)
+		verdict := e.Verdict
+		if e.Approvers > 1 {
+			verdict += fmt.Sprintf(" by %d", e.Approvers)
 		}
-		list = append(list, ruled{name, ruling.Verdict, ruling.Approvers, ruling.Rule, ruling.Reason})
-		view.Table.Rows = append(view.Table.Rows, []string{name, verdict, ruling.Rule, ruling.Reason})
+		list = append(list, e)
+		view.Table.Rows = append(view.Table.Rows, []string{name, e.Risk, verdict, e.Rule, e.Reason})
+		view.Headline = e.Person + " is " + e.Role
+		if e.Approver {
+			view.Headline += " and approver"
+		}
+		view.Headline += ", and calls from " + via
 	}
 	return r.Answer(list, view)
-}
-
-func contains[T comparable](list []T, v T) bool {
-	for _, x := range list {
-		if x == v {
-			return true
-		}
-	}
-	return false
-}
-
-func notHere(what string) error {
-	return tools.Errorf(tools.Unsupported, "%s cannot be reached from here", what).
-		WithHint("run it under the account of the bot")
 }

@@ -35,7 +35,14 @@ func (r *Run) line(kind, text string) {
 	fmt.Fprintln(r.app.Stderr, prefix+clean(text))
 }
 
-func (r *Run) note(text string) { r.line("note", text) }
+// note says something beside the answer.
+func (r *Run) note(text string) {
+	if r.Globals.JSON {
+		r.said = append(r.said, "note: "+text)
+		return
+	}
+	r.line("note", text)
+}
 
 func (r *Run) paint(code, text string) string {
 	return paint(text, code, r.app.Terminal.Out && !r.Globals.JSON && r.coloured())

@@ -7,49 +7,41 @@ import (
 	"strings"
 	"time"
 
-	"github.com/duplibot/duplibot/secret"
 	"github.com/duplibot/duplibot/tools"
 )
 
-// Tokens are what AI assistants prove themselves with over HTTP.
-type Tokens interface {
-	// Make makes a token for a person's assistant and returns it, once.
-	Make(ctx context.Context, c tools.Caller, t NewToken) (secret.Value, error)
-	List(ctx context.Context, c tools.Caller) ([]Token, error)
-	Revoke(ctx context.Context, c tools.Caller, name string) error
+// newToken is what a token shall be.
+type newToken struct {
+	Person   string   `json:"person"`
+	Name     string   `json:"name"`
+	Ceiling  string   `json:"ceiling,omitempty"`  // a role; "" is no limit
+	Toolsets []string `json:"toolsets,omitempty"` // none is no limit
 }
 
-// NewToken is what a token shall be.
-type NewToken struct {
-	Person   string
-	Name     string
-	Ceiling  tools.Role // Nobody is no limit
-	Toolsets []string   // nil is no limit
-}
-
-// Token is one that was made. The token itself is not kept.
-type Token struct {
-	Name     string    `json:"name"`
-	Person   string    `json:"person"`
-	Ceiling  string    `json:"ceiling,omitempty"`
-	Toolsets []string  `json:"toolsets,omitempty"`
-	Created  time.Time `json:"created"`
-	LastUsed time.Time `json:"last_used,omitzero"`
-	Revoked  time.Time `json:"revoked,omitzero"`
+// madeToken is one that was made. The token itself is not kept.
+type madeToken struct {
+	ID       string     `json:"id"`
+	Name     string     `json:"name"`
+	Person   string     `json:"person"`
+	Ceiling  tools.Role `json:"ceiling,omitempty"`
+	Toolsets []string   `json:"toolsets,omitempty"`
+	Created  time.Time  `json:"created"`
+	LastUsed time.Time  `json:"last_used,omitzero"`
+	Revoked  time.Time  `json:"revoked,omitzero"`
 }
 
 const (
-	tokenUsage = "create --for PERSON --name NAME [--role viewer|operator|admin] [--toolsets LIST] [--to FILE] | list | revoke NAME"
-	tokenHelp  = "A token is shown once, when it is made, or written to a file of mode 0600 by --to. Its assistant may do what its person may, and no more than --role and --toolsets allow. Whatever is critical waits for a person all the same."
+	tokenUsage = "create [--for PERSON] --name NAME [--ceiling viewer|operator|admin] [--toolsets LIST] [--to FILE] | list | revoke NAME"
+	tokenHelp  = "A token is shown once, when it is made, or written to a file of mode 0600 by --to. Its assistant may do what its person may, and no more than --ceiling and --toolsets allow. Whatever is critical waits for a person all the same."
 )
 
 func token(ctx context.Context, r *Run) int {
-	words, got, err := r.take(nil, []string{"for", "name", "role", "toolsets", "to"})
+	words, got, err := r.take(nil, []string{"for", "name", "ceiling", "toolsets", "to"})
 	verb := ""
 	if len(words) > 0 {
 		verb = words[0]
 	}
-	t := NewToken{Person: got["for"], Name: got["name"]}
+	t := newToken{Person: got["for"], Name: got["name"], Ceiling: got["ceiling"]}
 	switch {
 	case err != nil:
 	case verb == "create" && len(words) == 1:
@@ -62,33 +54,22 @@ func token(ctx context.Context, r *Run) int {
 	if err != nil {
 		return r.usage(err)
 	}
-	link, err := r.Connect(ctx)
-	switch {
-	case err != nil:
-		return r.Fail(err)
-	case link.Tokens == nil:
-		return r.Fail(notHere("the list of tokens"))
-	case verb == "list":
-		return r.listTokens(ctx, link)
-	case verb == "create":
-		return r.makeToken(ctx, link, t, got["to"])
+	switch verb {
+	case "list":
+		return r.listTokens(ctx)
+	case "create":
+		return r.makeToken(ctx, t, got["to"])
 	}
-	if err := link.Tokens.Revoke(ctx, link.Caller, words[1]); err != nil {
+	var gone madeToken
+	if _, err := r.admin(ctx, "token-revoke", map[string]string{"name": words[1]}, &gone); err != nil {
 		return r.Fail(err)
 	}
-	return r.Answer(map[string]string{"revoked": words[1]}, tools.View{Headline: "the token " + words[1] + " is revoked; it opens nothing from now on", Tone: tools.Good})
+	return r.Answer(gone, tools.View{Headline: "the token " + gone.Name + " of " + gone.Person + " is revoked; it opens nothing from now on", Tone: tools.Good})
 }
 
-func (t *NewToken) read(got map[string]string) error {
-	if t.Person == "" || t.Name == "" {
-		return tools.Errorf(tools.InvalidArgument, "token create needs --for PERSON and --name NAME; nothing was made")
-	}
-	if role := got["role"]; role != "" {
-		ceiling, approver, err := tools.ParseRoles([]string{role})
-		if err != nil || approver {
-			return tools.Errorf(tools.InvalidArgument, "--role is one of viewer, operator, admin; nothing was made")
-		}
-		t.Ceiling = ceiling
+func (t *newToken) read(got map[string]string) error {
+	if t.Name == "" {
+		return tools.Errorf(tools.InvalidArgument, "token create needs --name NAME; nothing was made")
 	}
 	for name := range strings.SplitSeq(got["toolsets"], ",") {
 		if name = strings.TrimSpace(name); name != "" {
@@ -98,7 +79,7 @@ func (t *NewToken) read(got map[string]string) error {
 	return nil
 }
 
-func (r *Run) makeToken(ctx context.Context, link *Link, t NewToken, to string) int {
+func (r *Run) makeToken(ctx context.Context, t newToken, to string) int {
 	var f *file
 	if to != "" {
 		path := absolute(to, r.app.Dir)
@@ -108,12 +89,14 @@ func (r *Run) makeToken(ctx context.Context, link *Link, t NewToken, to string) 
 		}
 		defer f.discard()
 	}
-	word, err := link.Tokens.Make(ctx, link.Caller, t)
+	var made madeToken
+	word, err := r.admin(ctx, "token-create", t, &made)
 	if err != nil {
 		return r.Fail(err)
 	}
-	result := map[string]string{"name": t.Name, "person": t.Person}
-	view := tools.View{Headline: fmt.Sprintf("%s's assistant %s has a token; it is shown this once", t.Person, t.Name), Tone: tools.Good}
+	whose := fmt.Sprintf("%s's assistant %s has a token", made.Person, made.Name)
+	result := map[string]string{"name": made.Name, "person": made.Person}
+	view := tools.View{Headline: whose + "; it is shown this once", Tone: tools.Good}
 	if f != nil {
 		path, err := f.write(word, "")
 		if err != nil {
@@ -121,7 +104,7 @@ func (r *Run) makeToken(ctx context.Context, link *Link, t NewToken, to string) 
 			return r.Fail(err)
 		}
 		result["file"] = path
-		view.Headline = fmt.Sprintf("%s's assistant %s has a token; it is in %s", t.Person, t.Name, path)
+		view.Headline = whose + "; it is in " + path
 		return r.Answer(result, view)
 	}
 	// The one place where a secret is printed: there is no other way to it.
@@ -135,9 +118,9 @@ func (r *Run) makeToken(ctx context.Context, link *Link, t NewToken, to string) 
 	return ExitDone
 }
 
-func (r *Run) listTokens(ctx context.Context, link *Link) int {
-	list, err := link.Tokens.List(ctx, link.Caller)
-	if err != nil {
+func (r *Run) listTokens(ctx context.Context) int {
+	list := []madeToken{}
+	if _, err := r.admin(ctx, "token-list", struct{}{}, &list); err != nil {
 		return r.Fail(err)
 	}
 	view := tools.View{Headline: fmt.Sprintf("%d %s", len(list), plural(len(list), "token", "tokens"))}
@@ -152,13 +135,10 @@ func (r *Run) listTokens(ctx context.Context, link *Link) int {
 	}
 	for _, t := range list {
 		limits := append([]string{}, t.Toolsets...)
-		if t.Ceiling != "" {
-			limits = append([]string{t.Ceiling}, limits...)
+		if t.Ceiling != tools.Nobody {
+			limits = append([]string{t.Ceiling.String()}, limits...)
 		}
 		view.Table.Rows = append(view.Table.Rows, []string{t.Name, t.Person, strings.Join(limits, ", "), day(t.Created), day(t.LastUsed), day(t.Revoked)})
-	}
-	if list == nil {
-		list = []Token{}
 	}
 	return r.Answer(list, view)
 }

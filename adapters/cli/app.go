@@ -111,7 +111,7 @@ func (a *App) Run(ctx context.Context, args []string) int {
 	r := &Run{app: a, Args: line.rest, Globals: line.globals, name: line.name}
 	defer r.close()
 	if err != nil {
-		return r.usage(err)
+		return r.Usage(err)
 	}
 	for _, n := range line.globals.notes {
 		r.note(n)
@@ -223,8 +223,9 @@ func (r *Run) Fail(err error) int {
 	return r.failed(e, code)
 }
 
-// usage tells what is wrong with the command line.
-func (r *Run) usage(err error) int {
+// Usage tells what is wrong with the command line, and returns the exit code
+// for that.
+func (r *Run) Usage(err error) int {
 	var e *tools.Error
 	if !errors.As(err, &e) {
 		e = tools.Errorf(tools.InvalidArgument, "%s", err.Error())

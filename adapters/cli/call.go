@@ -11,7 +11,7 @@ import (
 func (r *Run) operate(ctx context.Context, op *tools.Operation, asked []string) int {
 	args, err := op.ParseArgs(r.Args, tools.CLI)
 	if err != nil {
-		return r.usage(err)
+		return r.Usage(err)
 	}
 	link, err := r.Connect(ctx)
 	if err != nil {

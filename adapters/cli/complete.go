@@ -26,11 +26,11 @@ var scripts embed.FS
 
 func completion(_ context.Context, r *Run) int {
 	if len(r.Args) != 1 {
-		return r.usage(tools.Errorf(tools.InvalidArgument, "completion takes the name of one shell: bash, zsh or fish"))
+		return r.Usage(tools.Errorf(tools.InvalidArgument, "completion takes the name of one shell: bash, zsh or fish"))
 	}
 	script, err := scripts.ReadFile("completion/" + filepath.Base(r.Args[0]))
 	if err != nil {
-		return r.usage(tools.Errorf(tools.InvalidArgument, "there is no completion for that shell").WithHint("known are bash, zsh and fish"))
+		return r.Usage(tools.Errorf(tools.InvalidArgument, "there is no completion for that shell").WithHint("known are bash, zsh and fish"))
 	}
 	write(r.app.Stdout, strings.ReplaceAll(string(script), "PROGRAM", r.app.Name))
 	return ExitDone

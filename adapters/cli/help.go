@@ -23,7 +23,7 @@ func (r *Run) help(topic string) int {
 			out = append(out, wrap(command.Help, 78, "")...)
 		}
 	default:
-		return r.usage(a.unknown(topic))
+		return r.Usage(a.unknown(topic))
 	}
 	for _, line := range out {
 		r.print(line)

@@ -86,7 +86,7 @@ func (r *Run) one(ctx context.Context, switches, values []string) (tools.Approva
 			WithHint("%s lists them", r.app.words("approvals"))
 	}
 	if err != nil {
-		return tools.Approval{}, nil, r.usage(err)
+		return tools.Approval{}, nil, r.Usage(err)
 	}
 	link, err := r.Connect(ctx)
 	if err != nil {
@@ -173,7 +173,7 @@ func settle(ctx context.Context, r *Run) int {
 		return code
 	}
 	if len(got) != 1 {
-		return r.usage(tools.Errorf(tools.InvalidArgument, "say what you found at the server: --done or --not-done; the request stays %s", a.State))
+		return r.Usage(tools.Errorf(tools.InvalidArgument, "say what you found at the server: --done or --not-done; the request stays %s", a.State))
 	}
 	settled, err := r.link.Decisions.Settle(ctx, a.ID, r.link.Caller, got["done"] != "")
 	if err != nil {
@@ -243,7 +243,7 @@ func listApprovals(ctx context.Context, r *Run) int {
 		err = tools.Errorf(tools.InvalidArgument, "approvals takes no word; nothing was done").WithHint("to look at one and agree to it: %s", r.app.words("approve", "ID"))
 	}
 	if err != nil {
-		return r.usage(err)
+		return r.Usage(err)
 	}
 	link, err := r.Connect(ctx)
 	if err != nil {
@@ -324,7 +324,7 @@ func pageCode(ctx context.Context, r *Run) int {
 		err = tools.Errorf(tools.InvalidArgument, "code takes the ID of one request")
 	}
 	if err != nil {
-		return r.usage(err)
+		return r.Usage(err)
 	}
 	code, err := r.admin(ctx, "page-code", map[string]string{"approval": words[0]}, nil)
 	if err != nil {

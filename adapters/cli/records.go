@@ -54,7 +54,7 @@ func audit(ctx context.Context, r *Run) int {
 		err = tools.Errorf(tools.InvalidArgument, "audit takes no word but verify")
 	}
 	if err != nil {
-		return r.usage(err)
+		return r.Usage(err)
 	}
 	switch {
 	case verify:
@@ -192,7 +192,7 @@ func policy(ctx context.Context, r *Run) int {
 		err = tools.Errorf(tools.InvalidArgument, "policy explains one operation, or all").WithHint("usage: %s", r.app.words("policy "+policyUsage))
 	}
 	if err != nil {
-		return r.usage(err)
+		return r.Usage(err)
 	}
 	via := got["via"]
 	if via == "" {

@@ -55,7 +55,7 @@ func (s *Shell) Run(ctx context.Context) int {
 		words, err := tools.Split(line)
 		switch {
 		case err != nil:
-			code = r.usage(err)
+			code = r.Usage(err)
 		case len(words) == 0 || strings.HasPrefix(words[0], "#"):
 		case words[0] == "exit" || words[0] == "quit":
 			return code
@@ -84,6 +84,6 @@ func (s *Shell) as(r *Run, words []string, who string) (string, int) {
 			}
 		}
 	}
-	return who, r.usage(tools.Errorf(tools.NotFound, "as takes the name of a person; you are still %s", who).
+	return who, r.Usage(tools.Errorf(tools.NotFound, "as takes the name of a person; you are still %s", who).
 		WithHint("there are %s", strings.Join(s.People, ", ")))
 }

@@ -52,7 +52,7 @@ func token(ctx context.Context, r *Run) int {
 		err = tools.Errorf(tools.InvalidArgument, "token is told to create, list or revoke; nothing was done").WithHint("usage: %s", r.app.words("token "+tokenUsage))
 	}
 	if err != nil {
-		return r.usage(err)
+		return r.Usage(err)
 	}
 	switch verb {
 	case "list":

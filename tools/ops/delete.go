@@ -96,11 +96,15 @@ func (o *operations) planDelete(ctx context.Context, env tools.Env, in deleteIn)
 	if err != nil {
 		return tools.Plan{}, err
 	}
-	return o.deletePlan(env.Server, in, b, others, activity, state, g), nil
+	key, err := o.Key(ctx)
+	if err != nil {
+		return tools.Plan{}, err
+	}
+	return deletePlan(key, env.Server, in, b, others, activity, state, g), nil
 }
 
-func (o *operations) deletePlan(server string, in deleteIn, b duplicati.Backup, others []string, activity string, state duplicati.State, g duplicati.Generation) tools.Plan {
-	target := tools.Bind("destination digest", duplicati.TargetMAC(b.TargetURL, o.Key))
+func deletePlan(key []byte, server string, in deleteIn, b duplicati.Backup, others []string, activity string, state duplicati.State, g duplicati.Generation) tools.Plan {
+	target := tools.Bind("destination digest", duplicati.TargetMAC(b.TargetURL, key))
 	target.Hidden = true
 	p := tools.Plan{
 		Target: tools.Target{Server: server, Kind: "backup", ID: b.ID, Name: b.Name},

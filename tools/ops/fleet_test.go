@@ -80,6 +80,13 @@ func (a *account) Rejected(_ context.Context, token secret.Value) error {
 	return nil
 }
 
+// spoil makes the password a wrong one.
+func (a *account) spoil() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.password, a.session = secret.New("wrong"), duplicati.Session{}
+}
+
 func (f *fleet) account(server string) *account {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -186,14 +193,14 @@ type bench struct {
 	deps  ops.Deps
 }
 
-var key = bytes.Repeat([]byte{9}, 32)
+func theKey(context.Context) ([]byte, error) { return bytes.Repeat([]byte{9}, 32), nil }
 
 func start(t *testing.T, o duplicatitest.Options, opts ...toolstest.Option) *bench {
 	t.Helper()
 	o.Password = password
 	nas := duplicatitest.Start(t, o)
 	b := &bench{t: t, nas: nas, fleet: newFleet(t, map[string]*duplicatitest.Server{"nas": nas})}
-	b.deps = ops.Deps{Servers: b.fleet, Key: key, Poll: 20 * time.Millisecond, Patience: 3 * time.Second}
+	b.deps = ops.Deps{Servers: b.fleet, Key: theKey, Poll: 20 * time.Millisecond, Patience: 3 * time.Second}
 	opts = append([]toolstest.Option{toolstest.WithOperations(ops.All(b.deps)...), toolstest.WithServers("nas", "nas"),
 		toolstest.WithExplain(explain)}, opts...)
 	b.Gate = toolstest.New(t, opts...)

@@ -189,7 +189,11 @@ func (o *operations) planImport(ctx context.Context, env tools.Env, in importIn)
 	if err := p.accept(in, env.Server, g, list); err != nil {
 		return tools.Plan{}, err
 	}
-	return o.importPlan(env.Server, p, list), nil
+	key, err := o.Key(ctx)
+	if err != nil {
+		return tools.Plan{}, err
+	}
+	return importPlan(key, env.Server, p, list), nil
 }
 
 const (
@@ -200,14 +204,14 @@ const (
 	factDestination = "destination"
 )
 
-func (o *operations) importPlan(server string, p parcel, list []duplicati.Backup) tools.Plan {
+func importPlan(key []byte, server string, p parcel, list []duplicati.Backup) tools.Plan {
 	stores, where := place(p.target)
 	hide := func(f tools.PlanFact) tools.PlanFact { f.Hidden = true; return f }
 	plan := tools.Plan{
 		Target: tools.Target{Server: server, Kind: "server", Name: server},
 		Facts: []tools.PlanFact{
 			tools.Bind(factFile, p.sum), tools.Bind(factName, p.name), tools.Bind(factDestination, stores),
-			hide(tools.Bind(factTarget, duplicati.TargetMAC(p.target, o.Key))),
+			hide(tools.Bind(factTarget, duplicati.TargetMAC(p.target, key))),
 			tools.Show("size", size(int64(p.size))), tools.Show("encrypted file", yesNo(p.encrypted)),
 			tools.Show("sources", p.config.places()), tools.Show("runs", p.config.runsWhen()),
 			tools.Show("exported by", "Duplicati "+cut(p.config.CreatedByVersion, 20)),
@@ -215,7 +219,7 @@ func (o *operations) importPlan(server string, p parcel, list []duplicati.Backup
 		Effects: []string{fmt.Sprintf("%s gets a new backup %s that stores to %s", server, quote(p.name), stores)},
 	}
 	if v, given := p.replace["settings.passphrase"]; given {
-		plan.Facts = append(plan.Facts, hide(tools.Bind(factReplaced, duplicati.TargetMAC(v, o.Key))))
+		plan.Facts = append(plan.Facts, hide(tools.Bind(factReplaced, duplicati.TargetMAC(v, key))))
 		plan.Effects = append(plan.Effects, "its passphrase is another than in the file")
 	}
 	if _, given := p.replace["targeturl"]; given {
@@ -255,6 +259,10 @@ func (o *operations) doImport(ctx context.Context, env tools.Env, in importIn) (
 	if p.sum != env.Planned.Bound(factFile) {
 		return importOut{}, tools.Errorf(tools.Changed, "the file is not the one that was shown; nothing was imported").WithHint("ask again")
 	}
+	key, err := o.Key(ctx)
+	if err != nil {
+		return importOut{}, err
+	}
 	c, err := o.client(ctx, env)
 	if err != nil {
 		return importOut{}, err
@@ -274,7 +282,7 @@ func (o *operations) doImport(ctx context.Context, env tools.Env, in importIn) (
 		if b.Name != p.name {
 			out.Notes = append(out.Notes, "the name was taken in the meantime, and the server chose another")
 		}
-		if duplicati.TargetMAC(b.TargetURL, o.Key) != env.Planned.Bound(factTarget) {
+		if duplicati.TargetMAC(b.TargetURL, key) != env.Planned.Bound(factTarget) {
 			out.Notes = append(out.Notes, "the server wrote the storage URL in another way; look that the destination is right")
 		}
 		out.Name = b.Name
@@ -314,6 +322,10 @@ func (o *operations) settleImport(ctx context.Context, env tools.Env, _ importIn
 	if err != nil {
 		return tools.CannotTell, err
 	}
+	key, err := o.Key(ctx)
+	if err != nil {
+		return tools.CannotTell, err
+	}
 	list, err := c.Backups(ctx)
 	if err != nil {
 		return tools.CannotTell, err
@@ -322,7 +334,7 @@ func (o *operations) settleImport(ctx context.Context, env tools.Env, _ importIn
 		if !strings.EqualFold(b.Name, p.Bound(factName)) {
 			continue
 		}
-		if duplicati.TargetMAC(b.TargetURL, o.Key) == p.Bound(factTarget) {
+		if duplicati.TargetMAC(b.TargetURL, key) == p.Bound(factTarget) {
 			return tools.TookEffect, nil
 		}
 		return tools.CannotTell, nil

@@ -8,12 +8,14 @@ import (
 	"github.com/duplibot/duplibot/tools"
 )
 
-// Deps is what the operations need. Servers and Key are required.
+// Deps is what the operations need. Servers and Key are required to run one;
+// the zero Deps make operations that can be listed.
 type Deps struct {
 	Servers Servers
-	// Key is for the digests by which plans recognise a storage URL or a
-	// secret again; at least 32 bytes, the same from start to start.
-	Key []byte
+	// Key gets the key of the digests by which plans recognise a storage URL or
+	// a secret again; at least 32 bytes, the same from start to start. It is
+	// asked for when it is first needed.
+	Key func(context.Context) ([]byte, error)
 	// Poll is how often a task is looked at while somebody waits; 0 is 2 s.
 	// The first looks come sooner.
 	Poll time.Duration
@@ -25,10 +27,10 @@ type Deps struct {
 // operations has the handlers.
 type operations struct{ Deps }
 
-// All declares every operation. It panics when d is incomplete.
+// All declares every operation. It panics when d has servers and no key.
 func All(d Deps) []tools.Operation {
-	if d.Servers == nil || len(d.Key) < 32 {
-		panic("ops: Servers and a Key of 32 bytes are needed")
+	if d.Servers != nil && d.Key == nil {
+		panic("ops: Servers without a Key")
 	}
 	if d.Poll == 0 {
 		d.Poll = 2 * time.Second

@@ -64,7 +64,11 @@ func (o *operations) planPassword(ctx context.Context, env tools.Env, in passwor
 	if err := o.Servers.StagePassword(ctx, env.Server, password); err != nil {
 		return tools.Plan{}, err
 	}
-	digest := tools.Bind("new password", duplicati.TargetMAC(password, o.Key))
+	key, err := o.Key(ctx)
+	if err != nil {
+		return tools.Plan{}, err
+	}
+	digest := tools.Bind("new password", duplicati.TargetMAC(password, key))
 	digest.Hidden = true
 	return tools.Plan{
 		Target: tools.Target{Server: env.Server, Kind: "server", Name: env.Server},

@@ -11,7 +11,7 @@ import (
 )
 
 func all() []*tools.Operation {
-	return tools.NewRegistry(ops.All(ops.Deps{Servers: &fleet{}, Key: key})...).All()
+	return tools.NewRegistry(ops.All(ops.Deps{})...).All()
 }
 
 // serverUtil is every command of Duplicati's own client with its options.

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/duplibot/duplibot/adapters/cli"
+	"github.com/duplibot/duplibot/adapters/slack"
+	"github.com/duplibot/duplibot/config"
+	"github.com/duplibot/duplibot/tools"
+)
+
+// flags reads the options of a command that is no operation.
+func flags(r *cli.Run, name string, declare func(*flag.FlagSet)) (rest []string, err error) {
+	set := flag.NewFlagSet(name, flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	declare(set)
+	if err := set.Parse(r.Args); err != nil {
+		return nil, tools.Errorf(tools.InvalidArgument, "%v; nothing was done", err).WithHint("duplibot help %s", name)
+	}
+	return set.Args(), nil
+}
+
+// none refuses words that a command does not take.
+func none(r *cli.Run, name string) error {
+	rest, err := flags(r, name, func(*flag.FlagSet) {})
+	if err == nil && len(rest) > 0 {
+		err = tools.Errorf(tools.InvalidArgument, "%s takes no words; nothing was done", name).WithHint("duplibot help %s", name)
+	}
+	return err
+}
+
+func serveCommand(ctx context.Context, r *cli.Run) int {
+	if err := none(r, "serve"); err != nil {
+		return r.Usage(err)
+	}
+	cfg, _, err := loadConfig(r.Globals.Config)
+	if err != nil {
+		return r.Fail(err)
+	}
+	log := newLog(cfg.Log, os.Stderr)
+	for _, w := range cfg.Warnings {
+		log.Warn("config", "line", w.Line, "key", w.Key, "finding", w.Message)
+	}
+	if err := serve(ctx, cfg, log); err != nil && !errors.Is(err, context.Canceled) {
+		return r.Fail(err)
+	}
+	return cli.ExitDone
+}
+
+func mcpCommand(ctx context.Context, r *cli.Run) int {
+	toolsets := ""
+	rest, err := flags(r, "mcp", func(f *flag.FlagSet) { f.StringVar(&toolsets, "toolsets", "", "") })
+	if err == nil && len(rest) > 0 {
+		err = tools.Errorf(tools.InvalidArgument, "mcp takes no words; nothing was done").WithHint("duplibot help mcp")
+	}
+	if err != nil {
+		return r.Usage(err)
+	}
+	cfg, _, err := loadConfig(r.Globals.Config)
+	if err != nil {
+		return r.Fail(err)
+	}
+	if toolsets != "" {
+		cfg.MCP.Toolsets = strings.FieldsFunc(toolsets, func(c rune) bool { return c == ',' || c == ' ' })
+	}
+	if err := serveStdio(ctx, r, cfg); err != nil && !errors.Is(err, context.Canceled) {
+		return r.Fail(err)
+	}
+	return cli.ExitDone
+}
+
+// serveStdio serves one assistant, as a client of the daemon or by itself.
+func serveStdio(ctx context.Context, r *cli.Run, cfg *config.Config) error {
+	caller, err := ownCaller(tools.MCP, "")
+	if err != nil {
+		return err
+	}
+	if !adHoc(r.Globals) {
+		d, err := reachDaemon(ctx, r.Globals.Config, tools.MCP)
+		if err != nil {
+			return err
+		}
+		if d != nil {
+			caller.SameAccount = false
+			log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+			s, err := newMCP(d, cfg, operations(), log)
+			if err != nil {
+				return err
+			}
+			return s.ServeStdio(ctx, caller, os.Stdin, os.Stdout)
+		}
+	}
+	log := newLog(cfg.Log, os.Stderr)
+	o := botOptions{Log: log}
+	if adHoc(r.Globals) {
+		if o.DataFolder, err = override(cfg, r.Globals); err != nil {
+			return err
+		}
+	}
+	b, err := newBot(cfg, o)
+	if err != nil {
+		return err
+	}
+	s, err := newMCP(b.runner, cfg, b.registry, log)
+	if err != nil {
+		return err
+	}
+	b.notify.add(changes{s})
+	err = s.ServeStdio(ctx, caller, os.Stdin, os.Stdout)
+	return errors.Join(err, b.close(context.WithoutCancel(ctx)))
+}
+
+func configCommand(_ context.Context, r *cli.Run) int {
+	rest, err := flags(r, "config", func(*flag.FlagSet) {})
+	switch {
+	case err != nil:
+	case len(rest) == 1 && rest[0] == "example":
+		io.WriteString(os.Stdout, config.Example)
+		return cli.ExitDone
+	case len(rest) >= 1 && len(rest) <= 2 && rest[0] == "check":
+		return checkConfig(r, append(rest, r.Globals.Config)[1])
+	default:
+		err = tools.Errorf(tools.InvalidArgument, "config takes example, or check and a file").WithHint("duplibot help config")
+	}
+	return r.Usage(err)
+}
+
+func checkConfig(r *cli.Run, given string) int {
+	path, err := config.Find(given)
+	if err == nil && path == "" {
+		place, _ := config.UsualPlace()
+		err = tools.Errorf(tools.NotFound, "there is no config at %s, and none was named", place).
+			WithHint("duplibot config example prints one to start from")
+	}
+	if err != nil {
+		return r.Fail(err)
+	}
+	cfg, err := config.Load(path, config.Options{})
+	var bad *config.Error
+	switch {
+	case errors.As(err, &bad):
+		if r.Globals.JSON {
+			return r.Usage(tools.Errorf(tools.InvalidArgument, "the config cannot be used\n%s", bad).Because(bad))
+		}
+		config.Print(os.Stderr, path, bad.Findings)
+		return cli.ExitUsage
+	case err != nil:
+		return r.Fail(err)
+	}
+	// What takes the operations to judge: rules, people.
+	if _, err := newBot(cfg, botOptions{}); err != nil {
+		return r.Fail(err)
+	}
+	if !r.Globals.JSON {
+		config.Print(os.Stderr, path, cfg.Warnings)
+	}
+	return r.Answer(cfg.Warnings, tools.View{Headline: path + " can be used", Tone: tools.Good})
+}
+
+func slackCommand(_ context.Context, r *cli.Run) int {
+	var o slack.ManifestOptions
+	rest, err := flags(r, "slack", func(f *flag.FlagSet) {
+		f.StringVar(&o.URL, "url", "", "")
+		f.StringVar(&o.Name, "name", "", "")
+	})
+	if err == nil && len(rest) > 0 && rest[0] == "manifest" {
+		// Options may stand behind the word.
+		r.Args = rest[1:]
+		rest, err = flags(r, "slack", func(f *flag.FlagSet) {
+			f.StringVar(&o.URL, "url", o.URL, "")
+			f.StringVar(&o.Name, "name", o.Name, "")
+		})
+	} else if err == nil {
+		rest = []string{""}
+	}
+	if err == nil && len(rest) > 0 {
+		err = tools.Errorf(tools.InvalidArgument, "slack takes the word manifest and nothing else").WithHint("duplibot help slack")
+	}
+	if err != nil {
+		return r.Usage(err)
+	}
+	text, err := slack.Manifest(o)
+	if err != nil {
+		return r.Usage(tools.Errorf(tools.InvalidArgument, "%v", err))
+	}
+	fmt.Fprintln(os.Stdout, strings.TrimSpace(string(text)))
+	return cli.ExitDone
+}
+
+func docsCommand(_ context.Context, r *cli.Run) int {
+	check := false
+	if _, err := flags(r, "docs", func(f *flag.FlagSet) { f.BoolVar(&check, "check", false, "") }); err != nil {
+		return r.Usage(err)
+	}
+	if err := writeDocs(".", operations(), check, os.Stdout); err != nil {
+		return r.Fail(err)
+	}
+	return cli.ExitDone
+}

@@ -1,0 +1,359 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/duplibot/duplibot/adapters/cli"
+	"github.com/duplibot/duplibot/adapters/slack"
+	"github.com/duplibot/duplibot/auth"
+	"github.com/duplibot/duplibot/config"
+	"github.com/duplibot/duplibot/duplicati"
+	"github.com/duplibot/duplibot/tools"
+)
+
+func doctorCommand(ctx context.Context, r *cli.Run) int {
+	if err := none(r, "doctor"); err != nil {
+		return r.Usage(err)
+	}
+	cfg, _, err := loadConfig(r.Globals.Config)
+	var bad *config.Error
+	var all []finding
+	switch {
+	case errors.As(err, &bad):
+		for _, f := range bad.Findings {
+			state := broken
+			if f.Warning {
+				state = doubt
+			}
+			all = append(all, finding{"config", state, bad.Path + ": " + f.String(), f.Hint})
+		}
+	case err != nil:
+		all = []finding{failure("config", err)}
+	default:
+		o := botOptions{}
+		if adHoc(r.Globals) {
+			if o.DataFolder, err = override(cfg, r.Globals); err != nil {
+				return r.Fail(err)
+			}
+		}
+		b, err := newBot(cfg, o)
+		if err != nil {
+			all = []finding{failure("config", err)}
+			break
+		}
+		defer b.close(context.WithoutCancel(ctx))
+		var chat slackCheck
+		if cfg.Slack != nil {
+			chat = b.examineSlack
+		}
+		all = b.examine(ctx, chat)
+	}
+	code, err := printFindings(os.Stdout, all, r.Globals.JSON)
+	if err != nil {
+		return r.Fail(err)
+	}
+	return code
+}
+
+// examineSlack asks Slack what the bot may do there.
+func (b *bot) examineSlack(ctx context.Context) []finding {
+	o, err := b.slackOptions(ctx, nil, nil)
+	if err != nil {
+		return []finding{failure("slack", err)}
+	}
+	var channels []string
+	for _, c := range b.cfg.Slack.Channels {
+		channels = append(channels, c.ID)
+	}
+	var all []finding
+	for _, f := range slack.Check(ctx, o, channels...) {
+		state := fine
+		switch f.Tone {
+		case tools.Bad:
+			state = broken
+		case tools.Warning, tools.Notice, tools.Unclear:
+			state = doubt
+		}
+		all = append(all, finding{"slack", state, f.What, f.Fix})
+	}
+	return all
+}
+
+// finding is one thing that doctor looked at.
+type finding struct {
+	Part  string `json:"part"`  // config, keyring, store, server nas, slack, mcp, web, people
+	State string `json:"state"` // ok, warning, error, skipped
+	Words string `json:"words"` // what was found
+	Hint  string `json:"hint,omitempty"`
+}
+
+const (
+	fine    = "ok"
+	doubt   = "warning"
+	broken  = "error"
+	skipped = "skipped"
+)
+
+// doctorLimit is how long one server may take.
+const doctorLimit = 20 * time.Second
+
+// slackCheck is what doctor asks Slack; nil where there is no Slack.
+type slackCheck func(ctx context.Context) []finding
+
+// examine looks at everything that a config makes use of, and changes nothing
+// but to renew a session that has run out.
+func (b *bot) examine(ctx context.Context, chat slackCheck) []finding {
+	var all []finding
+	for _, w := range b.cfg.Warnings {
+		all = append(all, finding{"config", doubt, w.String(), ""})
+	}
+	if len(all) == 0 {
+		words := b.cfg.Path + " is well-formed"
+		if b.cfg.Path == "" {
+			words = "no file; the Duplicati server of this host and this account are assumed"
+		}
+		all = append(all, finding{"config", fine, words, ""})
+	}
+	ringOK := true
+	report := b.ring.Probe(ctx)
+	switch {
+	case !report.Usable:
+		ringOK = false
+		all = append(all, finding{"keyring", broken, report.Detail, report.Hint})
+	case !report.RebootSafe:
+		all = append(all, finding{"keyring", doubt, report.Detail + "; what it holds is lost at a restart of the machine", report.Hint})
+	default:
+		all = append(all, finding{"keyring", fine, report.Detail, report.Hint})
+	}
+	all = append(all, b.examineStore(ctx, ringOK)...)
+	all = append(all, b.examineServers(ctx, ringOK)...)
+	all = append(all, b.examinePeople()...)
+	if chat != nil {
+		all = append(all, chat(ctx)...)
+	}
+	all = append(all, b.examineMCP(ctx)...)
+	return append(all, examineWeb(b.cfg)...)
+}
+
+func (b *bot) examineStore(ctx context.Context, ringOK bool) []finding {
+	db, err := b.store.DB(ctx)
+	if err != nil {
+		return []finding{failure("store", err)}
+	}
+	if err := db.Check(ctx); err != nil {
+		return []finding{failure("store", err)}
+	}
+	var all []finding
+	free, err := db.Free()
+	switch {
+	case err != nil:
+		all = append(all, failure("store", err))
+	case free < 64<<20:
+		all = append(all, finding{"store", doubt, fmt.Sprintf("%s holds, with %d MiB free on its disk", b.cfg.Store.Path, free>>20), "free some space: without it nothing that changes anything can run"})
+	default:
+		all = append(all, finding{"store", fine, b.cfg.Store.Path + " holds", ""})
+	}
+	if !ringOK {
+		return append(all, finding{"audit", skipped, "not verified: its key is in the keyring", ""})
+	}
+	anchors, err := b.admin.anchors(ctx)
+	if err != nil {
+		return append(all, failure("audit", err))
+	}
+	report, err := db.Audit.Verify(ctx, anchors...)
+	switch {
+	case err != nil:
+		all = append(all, failure("audit", err))
+	case !report.OK():
+		all = append(all, finding{"audit", broken, fmt.Sprintf("record %d does not hold: %s", report.Broken.Seq, report.Broken.Reason), "keep a copy of the store and find out who could write to it"})
+	default:
+		all = append(all, finding{"audit", fine, fmt.Sprintf("%d records hold", report.Records), ""})
+	}
+	return all
+}
+
+func (b *bot) examineServers(ctx context.Context, ringOK bool) []finding {
+	if len(b.cfg.Servers) == 0 {
+		return []finding{{"servers", broken, "none is set up", "add one under servers in the config, or run with --hosturl"}}
+	}
+	each := make([][]finding, len(b.cfg.Servers))
+	var wg sync.WaitGroup
+	for i, s := range b.cfg.Servers {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, doctorLimit)
+			defer cancel()
+			each[i] = b.examineServer(ctx, s, ringOK)
+		})
+	}
+	wg.Wait()
+	return slices.Concat(each...)
+}
+
+func (b *bot) examineServer(ctx context.Context, s config.Server, ringOK bool) []finding {
+	part := "server " + s.Name
+	d, err := b.sessions.Diagnose(ctx, s.Name)
+	if err != nil {
+		return []finding{failure(part, err)}
+	}
+	var all []finding
+	for _, c := range d.Checks {
+		f := finding{Part: part, Words: string(c.Stage) + ": " + c.Words}
+		switch c.Condition {
+		case duplicati.Good:
+			f.State = fine
+		case duplicati.Doubt:
+			f.State = doubt
+		case duplicati.Skipped:
+			f.State = skipped
+		default:
+			f.State = broken
+			if e := auth.Explain(c.Err, s.Name); e != nil {
+				f.Hint = e.Hint
+			}
+		}
+		all = append(all, f)
+	}
+	switch {
+	case s.TLS.Insecure:
+		f := finding{part, doubt, "tls: any certificate is accepted (insecure)", ""}
+		if d.Certificate != nil {
+			f.Hint = "pin it instead: pins: [\"" + d.Certificate.SHA256 + "\"]"
+		}
+		all = append(all, f)
+	case d.Certificate != nil && len(s.TLS.Pins) == 0 && !d.Well():
+		all = append(all, finding{part, doubt, "tls: the server presents " + d.Certificate.SHA256,
+			"if that is its certificate: pins: [\"" + d.Certificate.SHA256 + "\"], or duplibot login --pin"})
+	}
+	if u, err := url.Parse(s.URL); err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
+		all = append(all, finding{part, doubt, "the password and tokens go over the network in clear (http)", "let Duplicati serve https, or reach it through a tunnel"})
+	}
+	if !d.Well() {
+		return append(all, finding{part, skipped, "login: not tried", ""})
+	}
+	if !ringOK {
+		return append(all, finding{part, skipped, "login: not tried, since the session is in the keyring", ""})
+	}
+	client, err := b.sessions.Client(ctx, s.Name)
+	if err != nil {
+		return append(all, failure(part, err))
+	}
+	before := time.Now()
+	info, err := client.Info(ctx)
+	if err != nil {
+		return append(all, failure(part, err))
+	}
+	all = append(all, finding{part, fine, fmt.Sprintf("login: accepted; Duplicati %s, API of generation %s", info.Version, info.Generation), ""})
+	if skew := info.Time.Sub(before.Add(time.Since(before) / 2)); skew.Abs() > time.Minute {
+		all = append(all, finding{part, doubt, fmt.Sprintf("clock: it differs from this host's by %s", skew.Round(time.Second)), "let both follow a time server; schedules and tokens depend on it"})
+	}
+	return all
+}
+
+func (b *bot) examinePeople() []finding {
+	approvers := b.people.Approvers()
+	switch len(approvers) {
+	case 0:
+		return []finding{{"people", doubt, "nobody can agree to a critical operation", "give somebody the role approver"}}
+	case 1:
+		return []finding{{"people", fine, approvers[0] + " confirms critical operations alone", ""}}
+	}
+	return []finding{{"people", fine, "critical operations need another person of: " + strings.Join(approvers, ", "), ""}}
+}
+
+func (b *bot) examineMCP(ctx context.Context) []finding {
+	if b.cfg.MCP.HTTP == nil {
+		return nil
+	}
+	db, err := b.store.DB(ctx)
+	if err != nil {
+		return nil // said above
+	}
+	all, err := db.Tokens.All(ctx)
+	if err != nil {
+		return []finding{failure("mcp", err)}
+	}
+	live := 0
+	var found []finding
+	for _, t := range all {
+		if !t.Revoked.IsZero() {
+			continue
+		}
+		live++
+		if _, ok := b.people.Named(t.Person); !ok {
+			found = append(found, finding{"mcp", doubt, fmt.Sprintf("token %s is for %s, who is not in people", t.Name, t.Person), "duplibot token revoke " + t.Name})
+		}
+	}
+	if live == 0 && b.cfg.MCP.HTTP.OAuth == nil {
+		return append(found, finding{"mcp", doubt, "HTTP is served and no token exists, so nobody can use it", "duplibot token create --for NAME --name LAPTOP"})
+	}
+	return append(found, finding{"mcp", fine, fmt.Sprintf("%d tokens", live), ""})
+}
+
+func examineWeb(cfg *config.Config) []finding {
+	w := cfg.Web
+	if w == nil {
+		return []finding{{"web", skipped, "no one-time pages: secrets come from aliases or a terminal", ""}}
+	}
+	u, err := url.Parse(w.URL)
+	switch {
+	case w.URL == "":
+		return []finding{{"web", doubt, "web.url is not set, so links to pages work on this host alone", "set web.url to the https address that browsers see"}}
+	case err != nil || u.Scheme != "https" && !loopback(u.Hostname()):
+		return []finding{{"web", broken, "web.url is neither https nor this host, so no link leaves for Slack", "put it behind a proxy with TLS, or set web.tls"}}
+	}
+	return []finding{{"web", fine, "pages are at " + w.URL, ""}}
+}
+
+func loopback(host string) bool {
+	return host == "localhost" || strings.HasPrefix(host, "127.") || host == "::1"
+}
+
+func failure(part string, err error) finding {
+	var e *tools.Error
+	if !errors.As(err, &e) {
+		if e = auth.Explain(err, strings.TrimPrefix(part, "server ")); e == nil {
+			return finding{part, broken, err.Error(), ""}
+		}
+	}
+	return finding{part, broken, e.Message, e.Hint}
+}
+
+// printFindings writes findings for people, and returns the exit code: 0 when
+// nothing is broken, 1 otherwise.
+func printFindings(w io.Writer, all []finding, asJSON bool) (int, error) {
+	code := 0
+	for _, f := range all {
+		if f.State == broken {
+			code = 1
+		}
+	}
+	if asJSON {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return code, enc.Encode(struct {
+			OK       bool      `json:"ok"`
+			Findings []finding `json:"findings"`
+		}{code == 0, all})
+	}
+	width := 0
+	for _, f := range all {
+		width = max(width, len(f.Part))
+	}
+	for _, f := range all {
+		fmt.Fprintf(w, "%-7s  %-*s  %s\n", f.State, width, f.Part, f.Words)
+		if f.Hint != "" {
+			fmt.Fprintf(w, "%-7s  %-*s  -> %s\n", "", width, "", f.Hint)
+		}
+	}
+	return code, nil
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/duplibot/duplibot/store"
+	"github.com/duplibot/duplibot/tools"
+)
+
+// lateStore is a store that is opened when it is first needed: a read at a
+// terminal needs none, and works where the store does not.
+type lateStore struct {
+	open func(context.Context) (*store.DB, error)
+
+	mu sync.Mutex
+	db *store.DB
+}
+
+// DB opens the store, or tries again where it could not be opened.
+func (s *lateStore) DB(ctx context.Context) (*store.DB, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.db != nil {
+		return s.db, nil
+	}
+	db, err := s.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.db = db
+	return db, nil
+}
+
+// Close closes it if it was opened.
+func (s *lateStore) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.db == nil {
+		return nil
+	}
+	return s.db.Close()
+}
+
+// Append fulfils tools.AuditLog. A store that cannot be opened is a log that
+// cannot be written.
+func (s *lateStore) Append(ctx context.Context, r tools.Record) (tools.Record, error) {
+	db, err := s.DB(ctx)
+	if err != nil {
+		return r, err
+	}
+	return db.Audit.Append(ctx, r)
+}
+
+func (s *lateStore) Create(ctx context.Context, a tools.Approval) (tools.Approval, bool, error) {
+	db, err := s.DB(ctx)
+	if err != nil {
+		return tools.Approval{}, false, err
+	}
+	return db.Approvals.Create(ctx, a)
+}
+
+func (s *lateStore) Approval(ctx context.Context, id string) (tools.Approval, error) {
+	db, err := s.DB(ctx)
+	if err != nil {
+		return tools.Approval{}, err
+	}
+	return db.Approvals.Approval(ctx, id)
+}
+
+func (s *lateStore) Approvals(ctx context.Context, f tools.Filter) ([]tools.Approval, error) {
+	db, err := s.DB(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return db.Approvals.Approvals(ctx, f)
+}
+
+func (s *lateStore) Vote(ctx context.Context, id string, v tools.Vote, change func(*tools.Approval)) (tools.Approval, bool, error) {
+	db, err := s.DB(ctx)
+	if err != nil {
+		return tools.Approval{}, false, err
+	}
+	return db.Approvals.Vote(ctx, id, v, change)
+}
+
+func (s *lateStore) Move(ctx context.Context, id string, from []tools.State, change func(*tools.Approval)) (tools.Approval, bool, error) {
+	db, err := s.DB(ctx)
+	if err != nil {
+		return tools.Approval{}, false, err
+	}
+	return db.Approvals.Move(ctx, id, from, change)
+}
+
+func (s *lateStore) Asked(ctx context.Context, requester string, since time.Time) (int, error) {
+	db, err := s.DB(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return db.Approvals.Asked(ctx, requester, since)
+}
+
+func (s *lateStore) DeniedSince(ctx context.Context, same string, since time.Time) (time.Time, error) {
+	db, err := s.DB(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return db.Approvals.DeniedSince(ctx, same, since)
+}

@@ -574,6 +574,9 @@ func (g *gate) explain(err error, server string) *Error {
 }
 
 func auditDown(err error) *Error {
+	if e := (*Error)(nil); errors.As(err, &e) && e.Code == AuditDown && e.Hint != "" {
+		return e // the log knows what it lacks
+	}
 	return Errorf(AuditDown, "the audit log cannot be written, so nothing was done").
 		WithHint("free space on the store's disk or mend its permissions; reading, denying and withdrawing still work").Retryable().Because(err)
 }

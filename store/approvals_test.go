@@ -1,8 +1,11 @@
 package store_test
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -337,5 +340,91 @@ func TestAThousandOpenRequestsAreAllFound(t *testing.T) {
 	again.Same = "same-a0"
 	if got, created, err := db.Approvals.Create(ctx, again); err != nil || created || got.ID != "a0" {
 		t.Errorf("asked again: %s, created %v, %v; want a0", got.ID, created, err)
+	}
+}
+
+// decideForever takes requests through their life, and says each step once it
+// is stored.
+func decideForever(ctx context.Context, path string) error {
+	db, err := store.Open(ctx, store.Options{Path: path, AuditKey: testKey})
+	if err != nil {
+		return err
+	}
+	for {
+		a := request(fmt.Sprintf("a%d", time.Now().UnixNano()))
+		if _, _, err := db.Approvals.Create(ctx, a); err != nil {
+			return err
+		}
+		fmt.Println(a.ID, tools.StatePending, 0)
+		for i, person := range []string{"bob", "cleo"} {
+			voted, _, err := db.Approvals.Vote(ctx, a.ID, yes(person), func(a *tools.Approval) {
+				if a.Yes() >= a.Need {
+					a.State = tools.StateApproved
+				}
+			})
+			if err != nil {
+				return err
+			}
+			fmt.Println(a.ID, voted.State, i+1)
+		}
+		for _, step := range []tools.State{tools.StateExecuting, tools.StateDone} {
+			if _, _, err := db.Approvals.Move(ctx, a.ID, states, func(a *tools.Approval) { a.State = step }); err != nil {
+				return err
+			}
+			fmt.Println(a.ID, step, 2)
+		}
+	}
+}
+
+// states are those of a request that runs, in their order.
+var states = []tools.State{tools.StatePending, tools.StateApproved, tools.StateExecuting, tools.StateDone}
+
+func TestAKilledProcessLosesNoDecisionAndNoPartOfOne(t *testing.T) {
+	path := newPath(t)
+	for round := range 3 {
+		cmd, stderr := child(t, "decide", path)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		said := map[string][]tools.State{}
+		votes := map[string]int{}
+		for i, lines := 0, bufio.NewScanner(out); lines.Scan(); i++ {
+			var id string
+			var state tools.State
+			var n int
+			if _, err := fmt.Sscan(lines.Text(), &id, &state, &n); err != nil || !slices.Contains(states, state) {
+				break // the last line, cut by the kill
+			}
+			said[id], votes[id] = append(said[id], state), n
+			if i == 60+round {
+				cmd.Process.Kill()
+			}
+		}
+		cmd.Wait()
+		if stderr.Len() > 0 || len(said) < 10 {
+			t.Fatalf("it said %d requests\n%s", len(said), stderr)
+		}
+		db := open(t, store.Options{Path: path})
+		if err := db.Check(t.Context()); err != nil {
+			t.Error(err)
+		}
+		for id, steps := range said {
+			a, err := db.Approvals.Approval(t.Context(), id)
+			if err != nil {
+				t.Errorf("round %d: %v", round, err)
+				continue
+			}
+			last := steps[len(steps)-1]
+			if slices.Index(states, a.State) < slices.Index(states, last) || len(a.Votes) < votes[id] {
+				t.Errorf("round %d: it said %s with %d votes, the store has %s with %d", round, last, votes[id], a.State, len(a.Votes))
+			}
+			if (a.State == tools.StatePending) != (len(a.Votes) < a.Need) {
+				t.Errorf("round %d: half a step: %s with %d votes of %d", round, a.State, len(a.Votes), a.Need)
+			}
+		}
 	}
 }

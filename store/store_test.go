@@ -34,6 +34,7 @@ func TestMain(m *testing.M) {
 // children are what another process can be told to do.
 var children = map[string]func(ctx context.Context, path string) error{
 	"append": appendForever,
+	"decide": decideForever,
 	"lock":   lockForever,
 }
 

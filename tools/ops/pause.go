@@ -99,7 +99,13 @@ func inOurCase(text string) string {
 		}
 	}
 	if d, err := time.ParseDuration(text); err == nil && d >= time.Second && d <= maxPause {
-		return duplicati.FormatDuration(d)
+		text := d.Truncate(time.Second).String() // Go writes every unit: 1h30m0s
+		for _, nought := range []string{"m0s", "h0m"} {
+			if strings.HasSuffix(text, nought) {
+				text = text[:len(text)-2]
+			}
+		}
+		return text
 	}
 	return ""
 }

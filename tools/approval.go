@@ -3,6 +3,7 @@ package tools
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -79,6 +80,18 @@ type Approval struct {
 	Failure     *Error          `json:"failure,omitempty"`
 	Changes     []Difference    `json:"changes,omitempty"`
 	Settlement  string          `json:"settlement,omitempty"` // how unknown was settled, and by whom
+}
+
+// How a settlement begins.
+const (
+	tookEffect   = "it took effect"
+	tookNoEffect = "it took no effect"
+)
+
+// TookEffect reports whether a request whose outcome was lost was settled as
+// done.
+func (a Approval) TookEffect() bool {
+	return a.State == StateSettled && strings.HasPrefix(a.Settlement, tookEffect)
 }
 
 // Yes counts the votes for.

@@ -203,9 +203,9 @@ func (g *gate) look(ctx context.Context, a Approval) (Approval, bool) {
 	}
 	switch found {
 	case TookEffect:
-		return g.settle(ctx, a, "it took effect, as the server shows", Record{})
+		return g.settle(ctx, a, tookEffect+", as the server shows", Record{})
 	case TookNoEffect:
-		return g.settle(ctx, a, "it took no effect, as the server shows", Record{})
+		return g.settle(ctx, a, tookNoEffect+", as the server shows", Record{})
 	}
 	return a, false
 }
@@ -231,7 +231,7 @@ func (g *gate) settle(ctx context.Context, a Approval, words string, by Record) 
 }
 
 // Settle takes a person's word on what became of an unknown request.
-func (d *Desk) Settle(ctx context.Context, id string, c Caller, tookEffect bool) (Approval, error) {
+func (d *Desk) Settle(ctx context.Context, id string, c Caller, took bool) (Approval, error) {
 	g := d.g
 	a, err := g.Approvals.Approval(ctx, id)
 	if err != nil {
@@ -241,10 +241,11 @@ func (d *Desk) Settle(ctx context.Context, id string, c Caller, tookEffect bool)
 	if !s.Listed || !s.Approver || !c.Surface.Human() {
 		return a, Errorf(Denied, "only an approver can settle what became of request %s; it stays unknown", a.ID)
 	}
-	words := "it took no effect, says " + s.Name
-	if tookEffect {
-		words = "it took effect, says " + s.Name
+	words := tookNoEffect
+	if took {
+		words = tookEffect
 	}
+	words += ", says " + s.Name
 	settled, ok := g.settle(ctx, a, words, g.record(nil, c, s, a.Server))
 	if !ok {
 		return a, Errorf(AlreadyDecided, "request %s is %s and not unknown", a.ID, a.State)

@@ -42,7 +42,7 @@ func newDemo(ctx context.Context, generation string, log *slog.Logger) (d *demo,
 	if d.folder, err = os.MkdirTemp("", "duplibot-demo-"); err != nil {
 		return d, err
 	}
-	if d.server, err = duplicatitest.New(duplicatitest.Options{Generation: generation, Password: demoPassword, ForeverTokens: true}); err != nil {
+	if d.server, err = duplicatitest.New(duplicatitest.Options{Generation: generation, Password: demoPassword, ForeverTokens: true, NoScheduler: true}); err != nil {
 		return d, err
 	}
 	furnish(d.server)

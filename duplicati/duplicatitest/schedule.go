@@ -136,6 +136,9 @@ func (sc *schedule) proposed(now time.Time) time.Time {
 
 // enqueueDue queues the backups whose time has come, each time once.
 func (s *Server) enqueueDue() {
+	if s.opts.NoScheduler {
+		return
+	}
 	for _, b := range s.db.backups {
 		sc := b.schedule
 		if sc == nil {
@@ -157,6 +160,9 @@ func (s *Server) enqueueDue() {
 // nextDue is when enqueueDue has work again; zero for never.
 func (s *Server) nextDue() time.Time {
 	var first time.Time
+	if s.opts.NoScheduler {
+		return first
+	}
 	for _, b := range s.db.backups {
 		if b.schedule == nil || s.run.due[b.id].Equal(b.schedule.time) {
 			continue

@@ -28,6 +28,7 @@ type Options struct {
 	AccessLife         time.Duration // of access tokens; 0 is 15 minutes
 	RefreshLife        time.Duration // of remembered refresh tokens; 0 is 30 days
 	ForeverTokens      bool          // --webservice-enable-forever-token
+	NoScheduler        bool          // nothing starts by its schedule, as when the scheduler has died
 	NoSigninTokens     bool          // --webservice-disable-signin-tokens
 	PreAuthTokens      []string      // --webservice-pre-auth-tokens
 	AllowedHostnames   string        // --webservice-allowed-hostnames, ";" between them

@@ -22,6 +22,7 @@ const (
 	EventSettled   Event = "settled"
 	EventToken     Event = "token"  // a token for assistants was made or revoked
 	EventConfig    Event = "config" // the bot started, with this policy
+	EventCut       Event = "cut"    // records that were known from elsewhere were gone when the log went on
 )
 
 // Record is one line of the audit log. It holds no secret: of a refused call

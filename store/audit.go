@@ -25,6 +25,7 @@ type Audit struct {
 	db       *DB
 	askKey   func(context.Context) (secret.Value, error)
 	anchored func(Anchor)
+	known    func(context.Context) (Anchor, bool, error)
 
 	mu   sync.Mutex // one Append at a time, so that anchored is told in order
 	key  secret.Value
@@ -68,6 +69,10 @@ func (l *Audit) append(ctx context.Context, r *tools.Record) error {
 		r.At = l.db.now()
 	}
 	r.At = trim(r.At)
+	witness, err := l.witness(ctx)
+	if err != nil {
+		return err
+	}
 	return l.db.write(ctx, "append to the audit log", func(tx *sql.Tx) error {
 		head, record, err := newest(ctx, tx)
 		if err != nil {
@@ -76,18 +81,32 @@ func (l *Audit) append(ctx context.Context, r *tools.Record) error {
 		if head != l.mine && !key.made(record, head.MAC) {
 			return errForeignHead
 		}
-		r.Seq, r.Prev = head.Seq+1, head.MAC
-		text, err := canonical(*r)
-		if err != nil {
+		if gone, err := missing(ctx, tx, witness, head); err != nil {
 			return err
+		} else if gone != "" {
+			cut := tools.Record{At: r.At, Event: tools.EventCut, Target: witness.String(), Detail: gone}
+			if err := key.insert(ctx, tx, head, &cut); err != nil {
+				return err
+			}
+			head = Anchor{cut.Seq, cut.MAC}
 		}
-		r.MAC = key.mac(text)
-		_, err = tx.ExecContext(ctx, `
-			INSERT INTO audit (seq, at, event, operation, server, person, approval, record, mac)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-			r.Seq, millis(r.At), string(r.Event), r.Operation, r.Server, r.Person, r.Approval, text, r.MAC)
-		return err
+		return key.insert(ctx, tx, head, r)
 	})
+}
+
+// insert stores r as the record after head.
+func (k chainKey) insert(ctx context.Context, tx *sql.Tx, head Anchor, r *tools.Record) error {
+	r.Seq, r.Prev = head.Seq+1, head.MAC
+	text, err := canonical(*r)
+	if err != nil {
+		return err
+	}
+	r.MAC = k.mac(text)
+	_, err = tx.ExecContext(ctx, `
+		INSERT INTO audit (seq, at, event, operation, server, person, approval, record, mac)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		r.Seq, millis(r.At), string(r.Event), r.Operation, r.Server, r.Person, r.Approval, text, r.MAC)
+	return err
 }
 
 var errForeignHead = errors.New("the newest record was not written with this audit key")

@@ -150,14 +150,12 @@ func TestVerifyFindsALogThatWasWrittenAnew(t *testing.T) {
 	db := open(t, store.Options{Path: path})
 	card := anchor(appendN(t, db, 10)[5])
 	edit(t, path, `DROP TRIGGER audit_is_not_deleted`, `DELETE FROM audit WHERE seq > 3`)
-	if _, err := db.Audit.Append(t.Context(), tools.Record{Event: tools.EventIntent, Person: "somebody else"}); err != nil {
-		t.Fatal(err)
-	}
-	appendN(t, db, 10)
-	if report := verify(t, db); !report.OK() {
+	other := open(t, store.Options{Path: path}) // as after a restart, with no witness
+	appendN(t, other, 10)
+	if report := verify(t, other); !report.OK() {
 		t.Fatalf("the chain itself holds, but %+v", report.Broken)
 	}
-	report := verify(t, db, card)
+	report := verify(t, other, card)
 	if report.OK() || report.Broken.Seq != 6 || report.Broken.Kind != store.Replaced {
 		t.Errorf("with what a card knows: %+v, want replaced at 6", report.Broken)
 	}

@@ -40,6 +40,10 @@ type Page struct {
 // MaxTries is after how many wrong codes a page is dead.
 const MaxTries = 5
 
+// clockSlack is how far a clock may be set back before pages that were made
+// after that time count as expired, so that none lives longer.
+const clockSlack = time.Minute
+
 const pageColumns = `id, approval, slot, kind, link, code, person, created, expires, used, tries`
 
 // Create stores p.
@@ -110,7 +114,7 @@ func (p Page) refuse(now time.Time, code string) *tools.Error {
 			WithHint("if that was not you, tell an admin; else ask for a new link")
 	case p.Tries >= MaxTries:
 		return refused(tools.TooMany, "a wrong code was entered too often, so this page is closed")
-	case !now.Before(p.Expires):
+	case !now.Before(p.Expires), now.Before(p.Created.Add(-clockSlack)):
 		return refused(tools.Expired, "this page has expired")
 	case subtle.ConstantTimeCompare([]byte(code), []byte(p.Code)) != 1:
 		return refused(tools.Denied, "the code is wrong").

@@ -49,6 +49,11 @@ type Options struct {
 	// Append, in order and one at a time. It must return at once, and not use
 	// the audit log itself.
 	Anchored func(Anchor)
+	// Known, when set, returns what Anchored kept last; ok is false when there
+	// is nothing. It is asked before the first Append: a log that lacks that
+	// record says so in a record of its own before it goes on, since what
+	// Anchored is told next takes the place of the only witness.
+	Known func(context.Context) (a Anchor, ok bool, err error)
 }
 
 // DB is an open store. Its methods and parts may be used by any number of
@@ -98,7 +103,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		return nil, err
 	}
 	db.Approvals = &Approvals{db}
-	db.Audit = &Audit{db: db, askKey: o.AuditKey, anchored: o.Anchored}
+	db.Audit = &Audit{db: db, askKey: o.AuditKey, anchored: o.Anchored, known: o.Known}
 	db.Tokens, db.Pages = &Tokens{db}, &Pages{db}
 	db.Messages, db.Alerts = &Messages{db}, &Alerts{db}
 	db.Deliveries, db.Notes = &Deliveries{db}, &Notes{db}

@@ -3,7 +3,10 @@ package store_test
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"os/exec"
@@ -222,10 +225,59 @@ func TestAStoreOfEachEarlierVersionIsBroughtUpToDate(t *testing.T) {
 			t.Fatal(err)
 		}
 		store.MakeVersion(t, path, version)
+		fillVersion(t, path, version)
 		db := open(t, store.Options{Path: path})
+		a, err := db.Approvals.Approval(t.Context(), "a1")
+		if err != nil || a.State != tools.StatePending || len(a.Votes) != 1 || a.Votes[0].Person != "bob" {
+			t.Errorf("from version %d: the request is %+v, %v", version, a, err)
+		}
+		want := int64(1)
+		if version >= 2 {
+			want = 2
+		}
 		appendN(t, db, 1)
+		if report := verify(t, db); !report.OK() || report.Records != want {
+			t.Errorf("from version %d: the log is %+v, want %d records", version, report, want)
+		}
+		if version >= 3 {
+			if list, err := db.Tokens.All(t.Context()); err != nil || len(list) != 1 || list[0].Name != "ann-laptop" {
+				t.Errorf("from version %d: tokens are %+v, %v", version, list, err)
+			}
+		}
+		if version >= 4 {
+			if list, err := db.Alerts.Open(t.Context(), "nas"); err != nil || len(list) != 1 || list[0].Problem != "nas/unreachable" {
+				t.Errorf("from version %d: alerts are %+v, %v", version, list, err)
+			}
+		}
 		if err := db.Notes.Write(t.Context(), "name", "value"); err != nil {
 			t.Errorf("from version %d: %v", version, err)
+		}
+		if err := db.Check(t.Context()); err != nil {
+			t.Errorf("from version %d: %v", version, err)
+		}
+	}
+}
+
+// fillVersion puts into a store of an earlier version what a bot of that time
+// had written.
+func fillVersion(t *testing.T, path string, version int) {
+	t.Helper()
+	record := `{"seq":1,"at":"2026-03-01T12:00:00Z","event":"config","prev":""}`
+	h := hmac.New(sha256.New, []byte(strings.Repeat("k", store.KeySize)))
+	h.Write([]byte(record))
+	for since, statements := range [][]string{1: {
+		`INSERT INTO approvals VALUES ('a1', 1, 'same', 'ann', 1, 'pending', 1772366400000, 1772366400000,
+			'{"id":"a1","operation":"delete","server":"nas","requester":"ann","need":2,"state":"pending"}')`,
+		`INSERT INTO votes VALUES ('a1', 'bob', 0, '{"person":"bob","yes":true}')`,
+	}, 2: {
+		`INSERT INTO audit VALUES (1, 1772366400000, 'config', '', '', '', '', '` + record + `', '` + hex.EncodeToString(h.Sum(nil)) + `')`,
+	}, 3: {
+		`INSERT INTO tokens VALUES ('t1', 'ann-laptop', 'ann', 'hash', '', 'null', 1772366400000, 0, 0)`,
+	}, 4: {
+		`INSERT INTO alerts VALUES ('nas/unreachable', 'error', 'nas', '', 'words', 1772366400000, 1772366400000, 0, 0)`,
+	}} {
+		if since <= version {
+			edit(t, path, statements...)
 		}
 	}
 }

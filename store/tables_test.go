@@ -125,6 +125,11 @@ func TestAPageThatCannotBeUsedSaysWhyAndStaysAsItIs(t *testing.T) {
 	_, err = db.Pages.Use(ctx, "link-late", "code")
 	wantCode(t, err, tools.Expired)
 
+	// A clock that was set back makes no page live longer.
+	now = start.Add(-time.Hour)
+	_, err = db.Pages.Use(ctx, "link-late", "code")
+	wantCode(t, err, tools.Expired)
+
 	now = start.Add(time.Minute)
 	if n, err := db.Pages.Close(ctx, "a1"); err != nil || n != 3 {
 		t.Errorf("closed %d pages, %v; want 3", n, err)

@@ -5,19 +5,23 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"github.com/duplibot/duplibot/tools"
 )
 
 // Report is what Verify found.
 type Report struct {
 	Records int64  `json:"records"` // how many hold, from the first one on
 	Head    Anchor `json:"head"`    // the last of them
-	Broken  *Break `json:"broken,omitempty"`
+	// Broken is nil when nothing is wrong. A cut that the log itself tells of
+	// stays here for good, unless something is wrong that it does not know of.
+	Broken *Break `json:"broken,omitempty"`
 }
 
 // OK reports whether the whole log holds.
 func (r Report) OK() bool { return r.Broken == nil }
 
-// Break is the first record that does not hold.
+// Break is the first record that does not hold, or is not there.
 type Break struct {
 	Seq  int64     `json:"seq"`
 	Kind BreakKind `json:"kind"`
@@ -55,13 +59,21 @@ func (l *Audit) Verify(ctx context.Context, anchors ...Anchor) (Report, error) {
 	defer rows.Close()
 	anchors = slices.SortedFunc(slices.Values(anchors), func(a, b Anchor) int { return cmp.Compare(a.Seq, b.Seq) })
 	var report Report
+	var cut *Break // the first that the log itself tells of
 	for rows.Next() {
 		var r row
 		if err := rows.Scan(&r.seq, &r.at, &r.event, &r.operation, &r.server, &r.person, &r.approval, &r.record, &r.mac); err != nil {
 			return Report{}, readable("verify the audit log", err)
 		}
-		if report.Broken = r.follows(report.Head, key, anchors); report.Broken != nil {
+		rec, broken := r.follows(report.Head, key, anchors)
+		if broken != nil {
+			report.Broken = broken
 			return report, nil
+		}
+		if rec.Event == tools.EventCut {
+			b, gone := cutAt(rec)
+			cut = cmp.Or(cut, b)
+			anchors = slices.DeleteFunc(anchors, func(a Anchor) bool { return a == gone })
 		}
 		report.Head = Anchor{r.seq, r.mac}
 		report.Records++
@@ -73,6 +85,7 @@ func (l *Audit) Verify(ctx context.Context, anchors ...Anchor) (Report, error) {
 		next, last := report.Head.Seq+1, anchors[n-1].Seq
 		report.Broken = &Break{next, CutOff, fmt.Sprintf("the log ends at record %d; %s known from elsewhere, so the end was cut off", report.Head.Seq, span(next, last))}
 	}
+	report.Broken = cmp.Or(report.Broken, cut)
 	return report, nil
 }
 
@@ -83,11 +96,11 @@ type row struct {
 	record, mac                                string
 }
 
-// follows returns what is wrong with r as the record after head.
-func (r row) follows(head Anchor, key chainKey, anchors []Anchor) *Break {
+// follows reads r, or returns what is wrong with it as the record after head.
+func (r row) follows(head Anchor, key chainKey, anchors []Anchor) (tools.Record, *Break) {
 	want := head.Seq + 1
-	broken := func(kind BreakKind, format string, args ...any) *Break {
-		return &Break{want, kind, fmt.Sprintf(format, args...)}
+	broken := func(kind BreakKind, format string, args ...any) (tools.Record, *Break) {
+		return tools.Record{}, &Break{want, kind, fmt.Sprintf(format, args...)}
 	}
 	if r.seq != want {
 		return broken(Missing, "%s missing between %d and %d", span(want, r.seq-1), head.Seq, r.seq)
@@ -118,7 +131,7 @@ func (r row) follows(head Anchor, key chainKey, anchors []Anchor) *Break {
 			return broken(Replaced, "record %d is not the one that is known from elsewhere: the log was written anew from there or before", want)
 		}
 	}
-	return nil
+	return rec, nil
 }
 
 // span names records first to last with their verb.

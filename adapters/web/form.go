@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime/multipart"
 	"net/http"
 	"time"
 
@@ -29,8 +30,9 @@ type posted struct {
 // errTooLarge says that a field is larger than it may be.
 var errTooLarge = errors.New("too large")
 
-// readForm reads a form of page p. Its words are for the person with the page.
-func (s *Server) readForm(w http.ResponseWriter, r *http.Request) (posted, error) {
+// readForm reads what was sent for fields, and passes over everything else. Its
+// words are for the person with the page.
+func (s *Server) readForm(w http.ResponseWriter, r *http.Request, fields []field) (posted, error) {
 	patience := time.NewTimer(waitForms)
 	defer patience.Stop()
 	select {
@@ -59,9 +61,9 @@ func (s *Server) readForm(w http.ResponseWriter, r *http.Request) (posted, error
 		if n == maxParts {
 			return posted{}, unreadable(errors.New("too many parts"))
 		}
-		limit := int64(maxField)
-		if part.FileName() != "" {
-			limit = MaxSecret
+		limit := limitOf(part, fields)
+		if limit == 0 {
+			continue
 		}
 		b, err := io.ReadAll(io.LimitReader(part, limit+1))
 		if err != nil {
@@ -77,6 +79,24 @@ func (s *Server) readForm(w http.ResponseWriter, r *http.Request) (posted, error
 		}
 		clear(b)
 	}
+}
+
+// limitOf is how much of a part is read: nothing where no field has its name,
+// nor where a file stands for a word or a word for a file.
+func limitOf(part *multipart.Part, fields []field) int64 {
+	name, isFile := part.FormName(), part.FileName() != ""
+	if name == "code" && !isFile {
+		return maxField
+	}
+	for _, f := range fields {
+		switch {
+		case f.File && isFile && name == f.Name:
+			return MaxSecret
+		case !f.File && !isFile && (name == f.Name || name == f.Again()):
+			return maxField
+		}
+	}
+	return 0
 }
 
 func unreadable(err error) error {

@@ -188,7 +188,7 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, f found) {
 		s.refuse(w, r, err)
 		return
 	}
-	sent, err := s.readForm(w, r)
+	sent, err := s.readForm(w, r, v.Form.Fields)
 	if err != nil {
 		s.refuse(w, r, err)
 		return

@@ -51,6 +51,10 @@ type view struct {
 	Hint    string
 }
 
+// MaxFile is for the page's script: it says that a file is too large before
+// that is sent.
+func (view) MaxFile() int { return MaxSecret }
+
 type fact struct {
 	Name, Value string
 	Time        time.Time
@@ -78,6 +82,9 @@ func (s *Server) formView(f found, why *tools.Error) (view, error) {
 	if f.Kind == Out {
 		v.Title, v.Form.Button = "Read it once", "Show it"
 		v.Lead = "Something secret is kept for you. It is shown once, after you have entered your code."
+		if f.slot.Name != "" {
+			v.Lead = "This is kept for you: " + plain(f.slot.Name) + ". You get it once, after you have entered your code."
+		}
 		return v, nil
 	}
 	var err error

@@ -22,9 +22,11 @@ import (
 // rig is a gate with pages, served at a real port.
 type rig struct {
 	*toolstest.Gate
-	t   *testing.T
-	web *web.Server
-	log *safeBuffer
+	t    *testing.T
+	web  *web.Server
+	log  *safeBuffer
+	stop func() // ends the server, once
+	at   string // its address
 }
 
 type safeBuffer struct {
@@ -48,14 +50,21 @@ func newRig(t *testing.T, change func(*web.Options), opts ...toolstest.Option) *
 	t.Helper()
 	r := &rig{t: t, log: &safeBuffer{}}
 	r.Gate = toolstest.New(t, append([]toolstest.Option{toolstest.WithPages()}, opts...)...)
-	r.serve(change)
+	r.serve("127.0.0.1:0", change)
 	return r
 }
 
-// serve starts a server on the gate, a second one after a restart too.
-func (r *rig) serve(change func(*web.Options)) {
+// restart ends the server and starts another one, which knows nothing of the
+// first, at the same address.
+func (r *rig) restart() {
 	r.t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	r.stop()
+	r.serve(r.at, nil)
+}
+
+func (r *rig) serve(addr string, change func(*web.Options)) {
+	r.t.Helper()
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -72,13 +81,15 @@ func (r *rig) serve(change func(*web.Options)) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- r.web.Serve(ctx, l) }()
-	r.t.Cleanup(func() {
+	go func(s *web.Server) { ended <- s.Serve(ctx, l) }(r.web)
+	r.at = l.Addr().String()
+	r.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			r.t.Errorf("the server ended with %v", err)
 		}
 	})
+	r.t.Cleanup(r.stop)
 }
 
 // waiting is a request of ann's assistant that waits for a word.

@@ -214,6 +214,7 @@ func TestMistypingUsesNothingUp(t *testing.T) {
 	code := opened.Code.Reveal()
 	post(t, opened.Link, map[string]string{"code": code, "give.word": canary, "give.word.again": canary + "x"}).wants(t, http.StatusUnprocessableEntity, "The two are not the same", `aria-invalid="true"`)
 	post(t, opened.Link, map[string]string{"code": code}).wants(t, http.StatusUnprocessableEntity, "This is empty.")
+	post(t, opened.Link, word(code, "file:a file in the place of a word")).wants(t, http.StatusUnprocessableEntity, "This is empty.")
 	post(t, opened.Link, word(code, strings.Repeat("x", 5000))).wants(t, http.StatusUnprocessableEntity, "too large", "a password 4 KiB")
 	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, opened.Link, strings.NewReader("code="+code))
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -233,7 +234,16 @@ func TestAFileIsGiven(t *testing.T) {
 	opened := r.enter(a)
 	code := opened.Code.Reveal()
 	get(t, opened.Link).wants(t, http.StatusOK, "Give a file", `type="file"`, "Slack")
-	post(t, opened.Link, map[string]string{"code": code, "give.file": "file:"}).wants(t, http.StatusUnprocessableEntity, "Choose a file")
+	for what, sent := range map[string]map[string]string{
+		"an empty file":    {"code": code, "give.file": "file:"},
+		"no file":          {"code": code},
+		"a word":           {"code": code, "give.file": "no file"},
+		"a file elsewhere": {"code": code, "give.other": "file:content"},
+	} {
+		if res := post(t, opened.Link, sent); res.status != http.StatusUnprocessableEntity || !strings.Contains(res.body, "Choose a file that is not empty.") {
+			t.Errorf("%s: %d\n%s", what, res.status, res.body)
+		}
+	}
 	post(t, opened.Link, map[string]string{"code": code, "give.file": "file:" + strings.Repeat("x", web.MaxSecret+1)}).wants(t, http.StatusUnprocessableEntity, "too large", "16 MiB")
 	content := strings.Repeat("y", web.MaxSecret)
 	post(t, opened.Link, map[string]string{"code": code, "give.file": "file:" + content}).wants(t, http.StatusOK, "Thank you")
@@ -391,10 +401,8 @@ func TestWhatIsEnteredRunsAtOnceWhereNobodyMustAgree(t *testing.T) {
 func TestPagesOutliveARestart(t *testing.T) {
 	r := newRig(t, nil)
 	opened := r.enter(r.waiting())
-	before := r.web
-	r.serve(nil)
-	link := strings.Replace(opened.Link, hostOf(before), hostOf(r.web), 1)
-	post(t, link, word(opened.Code.Reveal(), canary)).wants(t, http.StatusOK, "Thank you")
+	r.restart()
+	post(t, opened.Link, word(opened.Code.Reveal(), canary)).wants(t, http.StatusOK, "Thank you")
 }
 
 func hostOf(s *web.Server) string {

@@ -44,7 +44,8 @@ type App struct {
 	Mark           string              // a word that every answer carries, such as "simulated"
 
 	in       *lines
-	dialogue bool // stdin answers questions though it is no terminal: a Shell
+	editor   *editor // reads in the place of in, nil for none
+	dialogue bool    // stdin answers questions though it is no terminal: a Shell
 }
 
 // Link is the way to a gate.
@@ -99,6 +100,7 @@ type Run struct {
 	Globals Globals
 
 	app  *App
+	out  *output
 	name string
 	link *Link
 	said []string // in JSON mode: the lines that would have been printed
@@ -108,13 +110,30 @@ type Run struct {
 func (a *App) Run(ctx context.Context, args []string) int {
 	a.prepare()
 	line, err := a.read(args)
-	r := &Run{app: a, Args: line.rest, Globals: line.globals, name: line.name}
+	r := a.newRun(line)
 	defer r.close()
 	if err != nil {
-		return r.Usage(err)
+		// Whoever reads JSON gets it, wherever the mistake was.
+		r.Globals.JSON = r.Globals.JSON || slices.Contains(args, "--json")
+		return r.arrived(r.Usage(err))
 	}
+	return r.arrived(r.run(ctx, line))
+}
+
+func (a *App) newRun(line commandLine) *Run {
+	return &Run{app: a, out: &output{w: a.Stdout}, Args: line.rest, Globals: line.globals, name: line.name}
+}
+
+func (r *Run) run(ctx context.Context, line commandLine) int {
 	for _, n := range line.globals.notes {
 		r.note(n)
+	}
+	switch {
+	case line.version:
+		r.print(r.app.Name + " " + r.app.Version)
+		return r.finish(envelope{Status: "done"}, ExitDone)
+	case line.help || line.name == "":
+		return r.help(line.name)
 	}
 	if line.globals.typed {
 		word, err := r.askSecret(ctx, "server password")
@@ -123,17 +142,10 @@ func (a *App) Run(ctx context.Context, args []string) int {
 		}
 		r.Globals.Typed = word
 	}
-	switch {
-	case line.version:
-		r.print(a.Name + " " + a.Version)
-		return ExitDone
-	case line.help || line.name == "":
-		return r.help(line.name)
-	case line.command != nil:
+	if line.command != nil {
 		return line.command.Run(ctx, r)
-	default:
-		return r.operate(ctx, line.op, line.asked)
 	}
+	return r.operate(ctx, line.op, line.asked)
 }
 
 func (a *App) prepare() {
@@ -205,14 +217,7 @@ func (r *Run) close() {
 
 // Fail tells an error and returns the exit code for it.
 func (r *Run) Fail(err error) int {
-	var e *tools.Error
-	if !errors.As(err, &e) {
-		if errors.Is(err, context.Canceled) {
-			e = tools.Errorf(tools.Canceled, "interrupted; nothing was done")
-		} else {
-			e = tools.Errorf(tools.Internal, "%s", err.Error())
-		}
-	}
+	e := asError(err)
 	code := ExitFailed
 	switch e.Code {
 	case tools.Internal:
@@ -221,6 +226,17 @@ func (r *Run) Fail(err error) int {
 		code = ExitInterrupted
 	}
 	return r.failed(e, code)
+}
+
+func asError(err error) *tools.Error {
+	var e *tools.Error
+	switch {
+	case errors.As(err, &e):
+		return e
+	case errors.Is(err, context.Canceled):
+		return tools.Errorf(tools.Canceled, "interrupted; nothing was done")
+	}
+	return tools.Errorf(tools.Internal, "%s", err.Error())
 }
 
 // Usage tells what is wrong with the command line, and returns the exit code

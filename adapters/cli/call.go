@@ -13,12 +13,15 @@ func (r *Run) operate(ctx context.Context, op *tools.Operation, asked []string) 
 	if err != nil {
 		return r.Usage(err)
 	}
+	if before := r.Globals.Server; before != "" && ownParam(op, "server") != nil {
+		if behind, has := args["server"]; has && behind != before {
+			return r.Usage(tools.Errorf(tools.InvalidArgument, "--server is given twice; nothing was done"))
+		}
+		args["server"] = before
+	}
 	link, err := r.Connect(ctx)
 	if err != nil {
 		return r.Fail(err)
-	}
-	if _, has := args["server"]; !has && r.Globals.Server != "" && ownParam(op, "server") != nil {
-		args["server"] = r.Globals.Server
 	}
 	r.paths(op, args)
 	m := &meter{r: r}
@@ -50,25 +53,31 @@ func (r *Run) operate(ctx context.Context, op *tools.Operation, asked []string) 
 	return r.done(ctx, answer)
 }
 
-// done shows an answer that holds a result and fetches what is kept for it.
+// done fetches what is kept for a call that has its result, and shows both.
 func (r *Run) done(ctx context.Context, a tools.Answer) int {
-	r.Show(a.View)
-	code := a.Exit
-	if err := r.fetchAll(ctx, a.Kept); err != nil {
-		if fetch := r.failure(err); code == ExitDone {
-			code = fetch
-		}
-	}
-	return r.finish(envelope{Status: string(a.Status), Server: a.Server, Result: a.Result, Each: a.Each, Kept: a.Kept}, code)
+	e := envelope{Status: string(a.Status), Server: a.Server, Result: a.Result, Each: a.Each, Kept: a.Kept}
+	return r.result(ctx, a.View, e, a.Exit, "")
 }
 
-// failure tells an error beside a result, which JSON mode has in one object.
-func (r *Run) failure(err error) int {
-	if r.Globals.JSON {
-		r.said = append(r.said, "error: "+err.Error())
-		return ExitFailed
+// result fetches before it shows: whoever reads stdout may be gone. request is
+// the ID by which what could not be fetched can be asked for again.
+func (r *Run) result(ctx context.Context, v tools.View, e envelope, code int, request string) int {
+	lines, err := r.fetchAll(context.WithoutCancel(ctx), e.Kept, request)
+	r.Show(v)
+	for _, l := range lines {
+		r.print(l)
 	}
-	return r.Fail(err)
+	if err == nil {
+		return r.finish(e, code)
+	}
+	code = max(code, ExitFailed)
+	if r.Globals.JSON {
+		e.Error = asError(err)
+		e.Exceptions = []string{e.Error.Message}
+		return r.finish(e, code)
+	}
+	r.Fail(err)
+	return code
 }
 
 // paths makes paths absolute: where the gate runs, the current folder is

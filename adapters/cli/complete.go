@@ -32,7 +32,11 @@ func completion(_ context.Context, r *Run) int {
 	if err != nil {
 		return r.Usage(tools.Errorf(tools.InvalidArgument, "there is no completion for that shell").WithHint("known are bash, zsh and fish"))
 	}
-	write(r.app.Stdout, strings.ReplaceAll(string(script), "PROGRAM", r.app.Name))
+	text := strings.ReplaceAll(string(script), "PROGRAM", r.app.Name)
+	if r.Globals.JSON {
+		return r.Answer(map[string]string{"script": text}, tools.View{})
+	}
+	write(r.out, text)
 	return ExitDone
 }
 
@@ -60,10 +64,10 @@ func complete(ctx context.Context, r *Run) int {
 	for _, choice := range c.list {
 		// A value with what a terminal would obey could not be typed either.
 		if value := choice.Value; strings.HasPrefix(value, current) && value == clean(value) {
-			fmt.Fprintf(r.app.Stdout, "%s\t%s\n", value, clean(choice.Label))
+			fmt.Fprintf(r.out, "%s\t%s\n", value, clean(choice.Label))
 		}
 	}
-	write(r.app.Stdout, c.then+"\n")
+	write(r.out, c.then+"\n")
 	return ExitDone
 }
 

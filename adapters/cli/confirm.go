@@ -27,7 +27,7 @@ func (r *Run) pending(ctx context.Context, answer tools.Answer) int {
 	}
 	r.Show(answer.View)
 	switch {
-	case w.State == tools.StateInput:
+	case w.State == tools.StateInput && !r.Globals.WaitApproval:
 		r.note("it goes on when that was entered on its page")
 	case w.Verdict == tools.Confirm && w.State == tools.StatePending:
 		r.note("nobody can be asked here; add --yes to confirm your own call in advance, or confirm it with: " + r.app.words("approve", w.ID))
@@ -121,7 +121,8 @@ func (r *Run) decideOnce(ctx context.Context, a tools.Approval, d tools.Decision
 	defer m.clear()
 	d.ID, d.Caller, d.Progress = a.ID, r.link.Caller, m.tell
 	stop := r.onInterrupt(ctx, m, "it was agreed to and is being done: waiting for its end; once more ends this program, and not what the server does")
-	decided, err := r.link.Decisions.Decide(ctx, d)
+	// Who is interrupted now still wants to know how it ends.
+	decided, err := r.link.Decisions.Decide(context.WithoutCancel(ctx), d)
 	stop()
 	m.clear()
 	if err != nil {
@@ -140,24 +141,25 @@ func (r *Run) outcome(ctx context.Context, a tools.Approval) int {
 	code := ExitFailed
 	switch a.State {
 	case tools.StateDone:
+		if !r.mine(a) {
+			e.Kept = nil // it is its requester's
+		}
+		var v tools.View
 		if a.View != nil {
-			r.Show(*a.View)
+			v = *a.View
 		}
-		code = a.Exit
-		if a.Requester == "" || r.mine(a) {
-			if err := r.fetchAll(context.WithoutCancel(ctx), a.Kept); err != nil {
-				if fetch := r.failure(err); code == ExitDone {
-					code = fetch
-				}
-			}
-		}
-		return r.finish(e, code)
+		return r.result(ctx, v, e, a.Exit, a.ID)
 	case tools.StatePending:
-		r.print(fmt.Sprintf("request %s has %d of %d votes; it waits for the others", a.ID, a.Yes(), a.Need))
+		r.Show(tools.View{Headline: fmt.Sprintf("request %s has %d of %d votes; it waits for the others", a.ID, a.Yes(), a.Need)})
 		return r.finish(envelope{Status: string(tools.Pending), Server: a.Server}, ExitDone)
 	case tools.StateSettled:
-		r.print("request " + a.ID + " is settled: " + clean(a.Settlement))
-		return r.finish(envelope{Status: "settled", Server: a.Server}, ExitDone)
+		r.Show(tools.View{Headline: "request " + a.ID + " is settled: " + a.Settlement})
+		if a.TookEffect() {
+			code = ExitDone
+		}
+		return r.finish(envelope{Status: "settled", Server: a.Server}, code)
+	case tools.StateUnknown:
+		r.note("look at the server, then say what you found: " + r.app.words("settle", a.ID, "--done or --not-done"))
 	case tools.StateDenied, tools.StateWithdrawn, tools.StateExpired:
 		by := ""
 		for _, v := range a.Votes {
@@ -197,6 +199,8 @@ func (r *Run) wait(ctx context.Context, id string) int {
 			return r.Fail(err)
 		case err == nil && !a.State.Open():
 			return r.outcome(ctx, a)
+		case err == nil && a.State == tools.StatePending && a.Verdict == tools.Confirm && (r.Globals.Yes || r.canAsk()):
+			return r.confirm(ctx, a) // what was lacking has been entered
 		case err == nil && a.State != said:
 			r.note("it is " + string(a.State))
 			said = a.State

@@ -157,12 +157,3 @@ func (r *Run) readFile(path string) (secret.Value, error) {
 	}
 	return secret.New(string(content)), nil
 }
-
-// reason is an error without the path, which stands before it.
-func reason(err error) string {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err.Error()
-	}
-	return err.Error()
-}

@@ -46,6 +46,7 @@ type global struct {
 	name, value, help string // value is "" for a switch
 	set               func(g *Globals, value, dir string) error
 	optional          bool // the value may be left out
+	several           bool // it can be given more than once
 }
 
 var nameLike = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,39}$`)
@@ -72,7 +73,7 @@ var globals = []global{
 	{name: "hosturl", value: "URL", help: "The server at this address, in the place of the config's", set: text(func(g *Globals) *string { return &g.HostURL })},
 	{name: "password", value: "[REFERENCE]", help: "Its password: env:NAME, file:PATH, keyring:ITEM, credential:NAME or pass:ENTRY; typed, when left out", set: setPassword, optional: true},
 	{name: "insecure", help: "Accept any certificate of that server", set: toggle(func(g *Globals) *bool { return &g.Insecure })},
-	{name: "host-cert", value: "PINS", help: "Accept these certificates of it: SHA-1 or sha256: pins, with commas; * is any", set: setHostCert},
+	{name: "host-cert", value: "PINS", help: "Accept these certificates of it: SHA-1 or sha256: pins, with commas; * is any", set: setHostCert, several: true},
 	{name: "server-datafolder", value: "FOLDER", help: "Where its database is, on its own host", set: setDataFolder},
 	{name: "portable-mode", help: "Its database is beside its program", set: toggle(func(g *Globals) *bool { return &g.Portable })},
 	{name: "allow-insecure-datafolder", help: "Read a database that others can read too", set: toggle(func(g *Globals) *bool { return &g.AnyFolder })},
@@ -167,6 +168,7 @@ type commandLine struct {
 	command *Command
 	rest    []string
 	asked   []string // Secret parameters that stood without a value: to be typed
+	seen    []string // global options so far
 	help    bool
 	version bool
 }
@@ -193,6 +195,8 @@ func (a *App) read(words []string) (commandLine, error) {
 			line.help = true
 		case word == "--version" && line.name == "":
 			line.version = true
+		case len(word) > 1 && word[0] == '-' && word[1] != '-' && letter(word[1]):
+			return line, a.oneDash(&line, word)
 		case strings.HasPrefix(word, "--"):
 			n, err := a.option(&line, words[i:], word)
 			if err != nil {
@@ -215,6 +219,17 @@ func (a *App) read(words []string) (commandLine, error) {
 	return line, nil
 }
 
+func letter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
+
+// oneDash refuses what would otherwise be taken for a name.
+func (a *App) oneDash(line *commandLine, word string) error {
+	name, _, _ := strings.Cut(word[1:], "=")
+	if g, _ := findSwitch(name, false); g == nil && ownParam(line.op, name) == nil {
+		return a.unknownOption(line, name)
+	}
+	return tools.Errorf(tools.InvalidArgument, "options begin with two dashes; nothing was done").WithHint("did you mean --%s?", name)
+}
+
 func (a *App) find(name string) (*tools.Operation, *Command) {
 	if c := a.command(name); c != nil {
 		return nil, c
@@ -231,36 +246,19 @@ func (a *App) find(name string) (*tools.Operation, *Command) {
 func (a *App) option(line *commandLine, words []string, word string) (int, error) {
 	name, value, has := strings.Cut(strings.TrimPrefix(word, "--"), "=")
 	if p := ownParam(line.op, name); p != nil {
-		bare := !has && (len(words) == 1 || strings.HasPrefix(words[1], "--"))
-		switch {
-		case p.Secret && bare:
-			line.asked = append(line.asked, p.Name)
-			return 0, nil
-		case p.Kind == tools.Bool || has || len(words) == 1:
-			line.rest = append(line.rest, word)
-			return 0, nil
-		}
-		line.rest = append(line.rest, word, words[1])
-		return 1, nil
+		return line.own(p, words, word, has)
 	}
-	g := findGlobal(name)
-	off := false
-	if g == nil {
-		if short, is := strings.CutPrefix(name, "no-"); is {
-			g = findGlobal(short)
-			off = g != nil && g.value == "" && !has
-			if !off {
-				g = nil
-			}
-		}
-	}
-	if g == nil || line.command != nil && slices.Contains(line.command.Own, name) {
-		if line.name == "" {
-			return 0, unknownGlobal(name)
-		}
+	g, off := findSwitch(name, has)
+	switch {
+	case line.command != nil && (g == nil || slices.Contains(line.command.Own, name)):
 		line.rest = append(line.rest, word)
 		return 0, nil
+	case g == nil:
+		return 0, a.unknownOption(line, name)
+	case slices.Contains(line.seen, g.name) && !g.several:
+		return 0, tools.Errorf(tools.InvalidArgument, "--%s is given twice; nothing was done", g.name)
 	}
+	line.seen = append(line.seen, g.name)
 	used := 0
 	switch {
 	case g.value == "" && !has: // a switch; ServerUtil takes true and false behind it
@@ -281,15 +279,52 @@ func (a *App) option(line *commandLine, words []string, word string) (int, error
 				value, used = words[1], 1
 			}
 		}
+	case !has && lacksValue(words), has && value == "":
+		return 0, needsValue(name)
 	case !has:
-		if len(words) == 1 {
-			return 0, tools.Errorf(tools.InvalidArgument, "--%s needs a value; nothing was done", name)
-		}
 		value, used = words[1], 1
-	case value == "":
-		return 0, tools.Errorf(tools.InvalidArgument, "--%s needs a value; nothing was done", name)
 	}
 	return used, g.set(&line.globals, value, a.Dir)
+}
+
+// own leaves an option to the operation's grammar, with its value, so that no
+// value is taken for a global option.
+func (l *commandLine) own(p *tools.Param, words []string, word string, has bool) (int, error) {
+	switch {
+	case p.Kind == tools.Bool || has:
+		l.rest = append(l.rest, word)
+		return 0, nil
+	case lacksValue(words) && p.Secret && !p.File:
+		l.asked = append(l.asked, p.Name)
+		return 0, nil
+	case lacksValue(words):
+		return 0, needsValue(p.Flag)
+	}
+	l.rest = append(l.rest, word, words[1])
+	return 1, nil
+}
+
+// lacksValue reports whether the option that words begin with is the last of
+// them, or has another one behind it.
+func lacksValue(words []string) bool {
+	return len(words) == 1 || strings.HasPrefix(words[1], "--")
+}
+
+func needsValue(name string) error {
+	return tools.Errorf(tools.InvalidArgument, "--%s needs a value; nothing was done", name).
+		WithHint("one that begins with dashes: --%s=VALUE", name)
+}
+
+// findSwitch finds a global option, and a switch behind its "no-" too.
+func findSwitch(name string, has bool) (g *global, off bool) {
+	if g = findGlobal(name); g != nil {
+		return g, false
+	}
+	short, is := strings.CutPrefix(name, "no-")
+	if g = findGlobal(short); !is || g == nil || g.value != "" || has {
+		return nil, false
+	}
+	return g, true
 }
 
 // ownParam is the operation's own parameter of that name.
@@ -305,17 +340,38 @@ func ownParam(op *tools.Operation, name string) *tools.Param {
 	return nil
 }
 
-func unknownGlobal(name string) error {
-	var known []string
+// unknownOption names the options that there are, and the near one first.
+func (a *App) unknownOption(line *commandLine, name string) error {
+	var own []string
+	subject := "there is no option"
+	if line.op != nil {
+		subject = line.op.Name + " has no option"
+		for _, p := range line.op.Params {
+			if p.On(tools.CLI) {
+				own = append(own, "--"+p.Flag)
+			}
+		}
+	}
+	return a.noOption(subject, name, own)
+}
+
+// noOption is the error for an option that a command does not have. What was
+// typed is repeated only when it looks like one.
+func (a *App) noOption(subject, name string, own []string) error {
+	var global []string
 	for _, g := range globals {
-		known = append(known, "--"+g.name)
+		global = append(global, "--"+g.name)
 	}
-	e := tools.Errorf(tools.InvalidArgument, "there is no such option; nothing was done")
+	e := tools.Errorf(tools.InvalidArgument, "%s of that name; nothing was done", subject)
 	if nameLike.MatchString(name) {
-		e.Message = "there is no option --" + name + "; nothing was done"
+		e.Message = subject + " --" + name + "; nothing was done"
 	}
-	if near := tools.Nearest("--"+name, known, 1); len(near) > 0 {
-		return e.WithHint("did you mean %s? An operation's own options stand after its name", near[0])
+	hint := ""
+	if near := tools.Nearest("--"+name, append(slices.Clone(own), global...), 1); len(near) > 0 {
+		hint = "did you mean " + near[0] + "? "
 	}
-	return e.WithHint("known are %s; an operation's own options stand after its name", strings.Join(known, ", "))
+	if len(own) == 0 {
+		return e.WithHint("%sKnown are %s; a command's own options stand after its name", hint, strings.Join(global, ", "))
+	}
+	return e.WithHint("%sKnown are %s, and those of every command: %s", hint, strings.Join(own, ", "), a.words("help"))
 }

@@ -52,10 +52,7 @@ func (r *Run) finish(e envelope, code int) int {
 		r.line("error", "the answer could not be written as JSON: "+err.Error())
 		return ExitUsage
 	}
-	if _, err := fmt.Fprint(r.app.Stdout, escapeHidden(b.String())); err != nil {
-		r.line("error", "the answer could not be written: "+err.Error())
-		return ExitUsage
-	}
+	fmt.Fprint(r.out, escapeHidden(b.String()))
 	return code
 }
 

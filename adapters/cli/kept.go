@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,37 +15,40 @@ import (
 )
 
 // fetchAll writes what an operation made for this terminal into the folders
-// it was asked into. One that fails takes nothing from the others.
-func (r *Run) fetchAll(ctx context.Context, kept []tools.Kept) error {
-	var failed error
+// it was asked into, and says where all of it is. One that fails takes
+// nothing from the others.
+func (r *Run) fetchAll(ctx context.Context, kept []tools.Kept, request string) (lines []string, failed error) {
 	for _, k := range kept {
 		switch {
 		case k.Handle != "" && k.Folder != "":
-			path, err := r.fetch(ctx, k, k.Folder)
-			if err != nil {
-				failed = errors.Join(failed, err)
-				continue
+			path, err := r.fetch(ctx, k, request)
+			switch {
+			case err == nil:
+				lines = append(lines, "written: "+clean(path))
+			case failed == nil:
+				failed = err
+			default:
+				r.note(err.Error())
 			}
-			r.print("written: " + clean(path))
 		case k.Where != "":
-			r.print("kept: " + clean(k.Where))
+			lines = append(lines, "kept: "+clean(k.Where))
 		}
 	}
-	if joined, is := failed.(interface{ Unwrap() []error }); is {
-		return joined.Unwrap()[0]
-	}
-	return failed
+	return lines, failed
 }
 
 // fetch takes one thing, which can be taken once, and writes it. All that can
 // fail is tried before it is taken.
-func (r *Run) fetch(ctx context.Context, k tools.Kept, folder string) (string, error) {
+func (r *Run) fetch(ctx context.Context, k tools.Kept, request string) (string, error) {
 	if k.Name == "" || k.Name != filepath.Base(k.Name) || k.Name != clean(k.Name) || strings.ContainsAny(k.Name, `/\`) || strings.Trim(k.Name, ".") == "" {
 		return "", tools.Errorf(tools.OperationFailed, "a file was made whose name cannot be used; it was not fetched").
 			WithHint("it can still be seen once, on its page")
 	}
-	f, err := newFile(folder, k.Name, k.Overwrite)
+	f, err := newFile(k.Folder, k.Name, k.Overwrite)
 	if err != nil {
+		if e := asError(err); request != "" {
+			return "", e.WithHint("it is still kept: %s, with --to FOLDER or --overwrite", r.app.words("fetch", request))
+		}
 		return "", err
 	}
 	defer f.discard()
@@ -67,7 +69,7 @@ type file struct {
 
 func newFile(folder, name string, overwrite bool) (*file, error) {
 	cannot := func(err error) error {
-		return tools.Errorf(tools.OperationFailed, "%s cannot be written in %s: %s; it can still be fetched", clean(name), folder, reason(err)).Because(err)
+		return tools.Errorf(tools.OperationFailed, "%s cannot be written in %s: %s", clean(name), folder, reason(err)).Because(err)
 	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, cannot(err)
@@ -105,7 +107,7 @@ func (f *file) write(content secret.Value, sum string) (string, error) {
 		err = os.Rename(f.temp.Name(), f.path)
 	} else if err = os.Link(f.temp.Name(), f.path); errors.Is(err, fs.ErrExist) {
 		f.done = true
-		return "", fmt.Errorf("%w; the new one is %s", exists(f.path), f.temp.Name())
+		return "", tools.Errorf(tools.Conflict, "%s is there by now and was left as it is; the new one is %s", f.path, f.temp.Name())
 	} else if err != nil { // a file system without links
 		err = os.Rename(f.temp.Name(), f.path)
 	}

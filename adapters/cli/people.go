@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,7 +24,7 @@ func init() { // they refer to themselves by help and completion
 		{Name: "withdraw", Usage: "ID", Group: "requests", Summary: "Take back a request of your own", Run: withdraw},
 		{Name: "settle", Usage: "ID --done|--not-done", Group: "requests", Summary: "Say what became of a request whose outcome was lost", Run: settle,
 			Help: "After a crash, nobody may know whether the call took effect. Look at the server first."},
-		{Name: "fetch", Usage: "ID [--to FOLDER]", Group: "requests", Summary: "Write what a request of yours has made to files of mode 0600", Run: fetchRequest,
+		{Name: "fetch", Usage: "ID [--to FOLDER] [--overwrite]", Group: "requests", Summary: "Write what a request of yours has made to files of mode 0600", Run: fetchRequest,
 			Help: "Each can be fetched once."},
 		{Name: "code", Usage: "ID", Group: "requests", Summary: "Show the code that the one-time page of a request of yours asks for", Run: pageCode,
 			Help: "The link to the page comes with the answer that asks for it. Give the code to nobody: with the link it is you."},
@@ -62,17 +63,17 @@ func (r *Run) take(switches, values []string) (words []string, got map[string]st
 			got[name] = "true"
 		case slices.Contains(values, name) && has:
 			got[name] = value
-		case slices.Contains(values, name) && i+1 < len(r.Args):
+		case slices.Contains(values, name) && !lacksValue(r.Args[i:]):
 			i++
 			got[name] = r.Args[i]
 		case slices.Contains(known, name):
 			return nil, nil, tools.Errorf(tools.InvalidArgument, "--%s %s; nothing was done", name, map[bool]string{true: "takes no value", false: "needs a value"}[has])
 		default:
-			e := unknownGlobal(name).(*tools.Error)
-			if len(known) > 0 {
-				e.Hint = "known are --" + strings.Join(known, ", --") + " and the global options"
+			var own []string
+			for _, k := range known {
+				own = append(own, "--"+k)
 			}
-			return nil, nil, e
+			return nil, nil, r.app.noOption(r.name+" has no option", name, own)
 		}
 	}
 	return words, got, nil
@@ -126,7 +127,7 @@ func approve(ctx context.Context, r *Run) int {
 	r.card(a)
 	for range 3 {
 		d, err := r.agree(ctx, a)
-		if err != nil && ctx.Err() != nil {
+		if errors.Is(err, context.Canceled) {
 			return r.Fail(err)
 		}
 		if !d.Yes {
@@ -150,7 +151,7 @@ func deny(ctx context.Context, r *Run) int {
 	if err != nil {
 		return r.Fail(err)
 	}
-	r.print("request " + decided.ID + " is " + string(decided.State) + "; nothing was done")
+	r.Show(tools.View{Headline: "request " + decided.ID + " is " + string(decided.State) + "; nothing was done"})
 	return r.finish(envelope{Status: "done", Server: decided.Server}, ExitDone)
 }
 
@@ -163,7 +164,7 @@ func withdraw(ctx context.Context, r *Run) int {
 	if err != nil {
 		return r.Fail(err)
 	}
-	r.print("request " + ended.ID + " is " + string(ended.State) + "; nothing was done")
+	r.Show(tools.View{Headline: "request " + ended.ID + " is " + string(ended.State) + "; nothing was done"})
 	return r.finish(envelope{Status: "done", Server: ended.Server}, ExitDone)
 }
 
@@ -179,11 +180,12 @@ func settle(ctx context.Context, r *Run) int {
 	if err != nil {
 		return r.Fail(err)
 	}
-	return r.outcome(ctx, settled)
+	r.Show(tools.View{Headline: "request " + settled.ID + " is settled: " + settled.Settlement})
+	return r.finish(envelope{Status: "settled", Server: settled.Server}, ExitDone)
 }
 
 func fetchRequest(ctx context.Context, r *Run) int {
-	a, got, code := r.one(ctx, nil, []string{"to"})
+	a, got, code := r.one(ctx, []string{"overwrite"}, []string{"to"})
 	if a.ID == "" {
 		return code
 	}
@@ -202,15 +204,13 @@ func fetchRequest(ctx context.Context, r *Run) int {
 		case k.Folder == "":
 			k.Folder = r.app.Dir
 		}
+		k.Overwrite = got["overwrite"] != ""
 		kept = append(kept, k)
 	}
 	if len(kept) == 0 {
 		return r.Fail(tools.Errorf(tools.NotFound, "request %s is %s and has nothing to fetch", a.ID, a.State))
 	}
-	if err := r.fetchAll(ctx, kept); err != nil {
-		return r.Fail(err)
-	}
-	return r.finish(envelope{Status: "done", Server: a.Server, Kept: kept}, ExitDone)
+	return r.result(ctx, tools.View{}, envelope{Status: "done", Server: a.Server, Kept: kept}, ExitDone, a.ID)
 }
 
 // openStates are those in which something can still come, or is to be said.

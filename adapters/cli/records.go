@@ -161,7 +161,10 @@ func (r *Run) follow(ctx context.Context, f auditFilter) int {
 				}
 				line = strings.TrimRight(strings.Join(cells, "  "), " ")
 			}
-			fmt.Fprintln(r.app.Stdout, line)
+			fmt.Fprintln(r.out, line)
+		}
+		if r.out.err != nil {
+			return ExitDone
 		}
 		select {
 		case <-ctx.Done():

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/duplibot/duplibot/tools"
@@ -23,16 +22,23 @@ func (r *Run) print(line string) {
 		}
 		return
 	}
-	fmt.Fprintln(r.app.Stdout, line)
+	fmt.Fprintln(r.out, line)
 }
 
 // line writes a line of ours to stderr: "duplibot: hint: …".
 func (r *Run) line(kind, text string) {
-	prefix := r.app.Name + ": " + kind + ": "
-	if kind == "error" {
-		prefix = r.app.Name + ": " + r.paintErr("1;31", kind+":") + " "
+	prefix := r.app.Name + ": "
+	switch {
+	case r.app.Mark != "":
+		prefix = r.app.Mark + ": "
+	case r.app.dialogue:
+		prefix = ""
 	}
-	fmt.Fprintln(r.app.Stderr, prefix+clean(text))
+	colour := ""
+	if kind == "error" {
+		colour = "1;31"
+	}
+	fmt.Fprintln(r.app.Stderr, prefix+r.paintErr(colour, kind+":")+" "+clean(text))
 }
 
 // note says something beside the answer.
@@ -106,11 +112,10 @@ func (r *Run) lines(v tools.View) []string {
 
 // headline has the word for what is not as it should be, colour or not.
 func (r *Run) headline(v tools.View) string {
-	text := clean(v.Headline)
-	if v.Tone > tools.Good {
-		text = v.Tone.String() + ": " + text
+	text := r.paint(colours[v.Tone], clean(v.Headline))
+	if v.Tone > tools.Notice {
+		text += "  [" + v.Tone.String() + "]"
 	}
-	text = r.paint(colours[v.Tone], text)
 	if r.app.Mark != "" {
 		text = r.app.Mark + ": " + text
 	}
@@ -292,6 +297,3 @@ func bar(p tools.Progress, wide int) string {
 	full := int(done * float64(wide))
 	return fmt.Sprintf("[%s%s] %3d%%  %s", strings.Repeat("#", full), strings.Repeat("-", wide-full), int(done*100), text)
 }
-
-// write puts text on w as it is.
-func write(w io.Writer, text string) { io.WriteString(w, text) }

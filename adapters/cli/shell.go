@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
+	"os/signal"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/duplibot/duplibot/tools"
 )
@@ -12,78 +16,199 @@ import (
 // Shell reads the same lines as a terminal or a slash command, one after the
 // other, for one of several people. It works on a pipe too, where the lines
 // that follow answer its questions.
+//
+// At a terminal Ctrl-C interrupts the command that runs and not the shell.
 type Shell struct {
 	App    *App
 	People []string // the first one begins
 	// As finds who somebody is, for the calls that follow.
 	As    func(name string) (tools.Caller, error)
 	Hello []string // lines to begin with
+
+	app    App
+	who    string
+	code   int            // of the last command
+	struck chan os.Signal // Ctrl-C at a terminal
 }
 
 // Run reads until the lines end, or one says so, and returns the exit code of
 // the last command.
 func (s *Shell) Run(ctx context.Context) int {
-	a := *s.App
-	a.prepare()
-	a.dialogue = true
-	connect := a.Connect
-	who := s.People[0]
-	a.Connect = func(ctx context.Context, g Globals) (*Link, error) {
-		link, err := connect(ctx, g)
-		if err != nil {
-			return nil, err
-		}
-		as := *link
-		if as.Caller, err = s.As(who); err != nil {
-			return nil, err
-		}
-		return &as, nil
+	s.app, s.who = *s.App, s.People[0]
+	s.app.prepare()
+	s.app.dialogue = true
+	if s.app.Terminal.edit != nil {
+		s.app.editor = s.app.Terminal.edit()
 	}
-	r := &Run{app: &a}
+	s.app.Connect = s.connect
+	r := s.app.newRun(commandLine{})
 	for _, line := range s.Hello {
 		r.print(line)
 	}
-	code := ExitDone
-	for ctx.Err() == nil {
-		line, err := r.ask(ctx, who+"> ")
-		if err != nil {
-			if !errors.Is(err, io.EOF) && ctx.Err() == nil {
-				return r.Fail(err)
-			}
-			return code
-		}
-		words, err := tools.Split(line)
+	if s.app.Terminal.In {
+		// From here on Ctrl-C is for the commands, and no longer for the program.
+		signal.Reset(os.Interrupt)
+		s.struck = make(chan os.Signal, 1)
+		signal.Notify(s.struck, os.Interrupt)
+		defer signal.Stop(s.struck)
+	}
+	left := false
+	for ctx.Err() == nil && r.out.err == nil {
+		line, err := s.app.readLine(ctx, typing{prompt: s.who + "> ", keep: true, tab: func(line string) (int, []string) { return s.tab(ctx, line) }})
 		switch {
+		case errors.Is(err, errInterrupted) && !left:
+			r.note("exit leaves, and so does Ctrl-C once more")
+			left = true
+			continue
+		case errors.Is(err, errInterrupted), errors.Is(err, io.EOF):
+			return s.code
+		case err != nil && ctx.Err() != nil:
+			return ExitInterrupted
 		case err != nil:
-			code = r.Usage(err)
-		case len(words) == 0 || strings.HasPrefix(words[0], "#"):
-		case words[0] == "exit" || words[0] == "quit":
-			return code
-		case words[0] == "as":
-			who, code = s.as(r, words, who)
-		default:
-			if words[0] == "/duplicati" || words[0] == a.Name {
-				words = words[1:]
-			}
-			code = a.Run(ctx, words)
-			if len(words) == 0 || words[0] == "help" && len(words) == 1 {
-				r.print("  as NAME    go on as " + strings.Join(s.People, " or "))
-				r.print("  exit       leave")
-			}
+			return r.Fail(err)
+		}
+		left = false
+		if s.line(ctx, r, line) {
+			return s.code
 		}
 	}
-	return code
+	return s.code
 }
 
-// as switches the person.
-func (s *Shell) as(r *Run, words []string, who string) (string, int) {
+// connect is the program's way to the gate, as who is at the prompt.
+func (s *Shell) connect(ctx context.Context, g Globals) (*Link, error) {
+	link, err := s.App.Connect(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	as := *link
+	as.Caller, err = s.As(s.who)
+	return &as, err
+}
+
+// line does what one line says, and reports whether it says to leave.
+func (s *Shell) line(ctx context.Context, r *Run, line string) (leave bool) {
+	words, err := tools.Split(line)
+	if len(words) > 0 && (words[0] == "/duplicati" || words[0] == s.app.Name) {
+		if words = words[1:]; len(words) == 0 {
+			words = []string{"help"}
+		}
+	}
+	switch {
+	case err != nil:
+		s.code = r.Usage(err)
+	case len(words) == 0 || strings.HasPrefix(words[0], "#"):
+	case words[0] == "exit" || words[0] == "quit":
+		return true
+	case words[0] == "as":
+		s.as(r, words)
+	default:
+		s.code = s.command(ctx, words)
+		if words[0] == "help" && len(words) == 1 {
+			r.print("")
+			r.print("  as NAME  go on as " + strings.Join(s.People, " or "))
+			r.print("  exit     leave")
+		}
+	}
+	return false
+}
+
+// command runs one command, which Ctrl-C interrupts. Once more, and the
+// program ends.
+func (s *Shell) command(ctx context.Context, words []string) int {
+	if s.struck == nil {
+		return s.app.Run(ctx, words)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	watched := make(chan struct{})
+	select {
+	case <-s.struck: // came before
+	default:
+	}
+	go func() {
+		defer close(watched)
+		select {
+		case <-s.struck:
+			signal.Stop(s.struck)
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	defer func() {
+		cancel()
+		<-watched
+		signal.Notify(s.struck, os.Interrupt)
+	}()
+	return s.app.Run(ctx, words)
+}
+
+// as goes on as somebody else.
+func (s *Shell) as(r *Run, words []string) {
 	if len(words) == 2 {
 		for _, name := range s.People {
 			if strings.EqualFold(name, words[1]) {
-				return name, ExitDone
+				s.who, s.code = name, ExitDone
+				return
 			}
 		}
 	}
-	return who, r.Usage(tools.Errorf(tools.NotFound, "as takes the name of a person; you are still %s", who).
+	s.code = r.Usage(tools.Errorf(tools.NotFound, "as takes the name of a person; you are still %s", s.who).
 		WithHint("there are %s", strings.Join(s.People, ", ")))
+}
+
+// tab completes a line up to the cursor.
+func (s *Shell) tab(ctx context.Context, line string) (begin int, list []string) {
+	words, current, begin := partial(line)
+	ctx, cancel := context.WithTimeout(ctx, completeWithin)
+	defer cancel()
+	var found choices
+	switch {
+	case len(words) == 1 && words[0] == "as":
+		for _, name := range s.People {
+			found.list = append(found.list, tools.Choice{Value: name})
+		}
+	default:
+		r := s.app.newRun(commandLine{})
+		found = r.at(ctx, words, current)
+		r.close()
+		if len(words) == 0 {
+			found.list = append(found.list, tools.Choice{Value: "as"}, tools.Choice{Value: "exit"})
+		}
+	}
+	for _, c := range found.list {
+		if strings.HasPrefix(c.Value, current) && c.Value == clean(c.Value) {
+			list = append(list, shellWord(c.Value))
+		}
+	}
+	return begin, list
+}
+
+// partial takes a line that is still typed apart: the words that are whole,
+// and the one that is being typed with the place where it begins.
+func partial(line string) (words []string, current string, begin int) {
+	whole, err := tools.Split(line)
+	for _, quote := range []string{`"`, `'`} {
+		if err != nil {
+			whole, err = tools.Split(line + quote)
+		}
+	}
+	last, _ := utf8.DecodeLastRuneInString(line)
+	if err != nil || len(whole) == 0 || unicode.IsSpace(last) && wholeLine(line) {
+		return whole, "", len(line)
+	}
+	words, current = whole[:len(whole)-1], whole[len(whole)-1]
+	for begin = len(line); begin > 0; begin-- {
+		if before, err := tools.Split(line[:begin]); err == nil && len(before) == len(words) {
+			break
+		}
+	}
+	for begin < len(line) && line[begin] == ' ' {
+		begin++
+	}
+	return words, current, begin
+}
+
+func wholeLine(line string) bool {
+	_, err := tools.Split(line)
+	return err == nil
 }

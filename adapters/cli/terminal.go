@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"golang.org/x/term"
 
@@ -17,10 +19,12 @@ import (
 // Terminal says which of the streams are one.
 type Terminal struct {
 	In, Out, Err bool
-	Width        func() int // of Out in columns; 0 is unknown
+	Width        func() int // in columns; 0 is unknown
 	// ReadSecret reads a line without echo and leaves the terminal as it was,
 	// when ctx ends too.
 	ReadSecret func(ctx context.Context) (string, error)
+
+	edit func() *editor // for a dialogue; nil where lines cannot be edited
 }
 
 // OS is the program at the streams of this process.
@@ -29,21 +33,29 @@ func OS() *App {
 	if err != nil {
 		dir = string(os.PathSeparator)
 	}
+	// A pipe that its reader has closed is an error of the write and not the
+	// end of the program, which may be in the middle of something.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	is := func(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
-	return &App{
+	a := &App{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Dir: dir, Env: os.Getenv,
 		Terminal: Terminal{
 			In: is(os.Stdin), Out: is(os.Stdout), Err: is(os.Stderr),
 			Width: func() int {
-				w, _, err := term.GetSize(int(os.Stdout.Fd()))
-				if err != nil {
-					return 0
+				for _, f := range []*os.File{os.Stdout, os.Stderr} {
+					if w, _, err := term.GetSize(int(f.Fd())); err == nil {
+						return w
+					}
 				}
-				return w
+				return 0
 			},
 			ReadSecret: func(ctx context.Context) (string, error) { return readSecret(ctx, int(os.Stdin.Fd())) },
 		},
 	}
+	if a.Terminal.In && a.Terminal.Err && os.Getenv("TERM") != "dumb" {
+		a.Terminal.edit = func() *editor { return newEditor(os.Stdin, os.Stderr) }
+	}
+	return a
 }
 
 // readSecret gives the terminal its echo back when ctx ends before the line
@@ -111,14 +123,25 @@ func (r *Run) canAsk() bool {
 	return (r.app.Terminal.In || r.app.dialogue) && !r.Globals.Completing
 }
 
-// ask puts a question and reads the answer.
-func (r *Run) ask(ctx context.Context, question string) (string, error) {
-	write(r.app.Stderr, question)
-	line, err := r.app.in.next(ctx)
-	if err != nil {
-		write(r.app.Stderr, "\n")
+// readLine reads a line. What comes over a pipe is shown as if it were typed.
+func (a *App) readLine(ctx context.Context, t typing) (string, error) {
+	if a.editor != nil {
+		return a.editor.read(ctx, t)
+	}
+	write(a.Stderr, t.prompt)
+	line, err := a.in.next(ctx)
+	switch {
+	case err != nil:
+		write(a.Stderr, "\n")
+	case !a.Terminal.In:
+		write(a.Stderr, clean(line)+"\n")
 	}
 	return line, err
+}
+
+// ask puts a question and reads the answer.
+func (r *Run) ask(ctx context.Context, question string) (string, error) {
+	return r.app.readLine(ctx, typing{prompt: question})
 }
 
 // yes asks a question that is answered by yes or no; anything else is no.
@@ -138,13 +161,19 @@ func (r *Run) askSecret(ctx context.Context, what string) (secret.Value, error) 
 			WithHint("refer to it: env:NAME, file:PATH, keyring:ITEM, credential:NAME or pass:ENTRY")
 	}
 	write(r.app.Stderr, strings.ToUpper(what[:1])+what[1:]+": ")
-	word, err := r.app.Terminal.ReadSecret(ctx)
+	var word string
+	var err error
+	if r.app.editor != nil {
+		word, err = r.app.editor.read(ctx, typing{secret: true})
+	} else {
+		word, err = r.app.Terminal.ReadSecret(ctx)
+	}
 	write(r.app.Stderr, "\n")
 	if err != nil {
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) && !errors.Is(err, errInterrupted) {
 			err = tools.Errorf(tools.Canceled, "nothing was typed; nothing was done")
 		}
 		return secret.Value{}, err

@@ -188,6 +188,7 @@ func explain(err error, server string) *tools.Error {
 type bench struct {
 	*toolstest.Gate
 	t     *testing.T
+	ann   tools.Caller // who asks
 	nas   *duplicatitest.Server
 	fleet *fleet
 	deps  ops.Deps
@@ -199,7 +200,7 @@ func start(t *testing.T, o duplicatitest.Options, opts ...toolstest.Option) *ben
 	t.Helper()
 	o.Password = password
 	nas := duplicatitest.Start(t, o)
-	b := &bench{t: t, nas: nas, fleet: newFleet(t, map[string]*duplicatitest.Server{"nas": nas})}
+	b := &bench{t: t, ann: toolstest.AnnAtTerminal, nas: nas, fleet: newFleet(t, map[string]*duplicatitest.Server{"nas": nas})}
 	b.deps = ops.Deps{Servers: b.fleet, Key: theKey, Poll: 20 * time.Millisecond, Patience: 3 * time.Second}
 	opts = append([]toolstest.Option{toolstest.WithOperations(ops.All(b.deps)...), toolstest.WithServers("nas", "nas"),
 		toolstest.WithExplain(explain)}, opts...)
@@ -222,7 +223,7 @@ type args = map[string]any
 // do runs an operation as Ann at a terminal and wants it done.
 func (b *bench) do(operation string, a args) tools.Answer {
 	b.t.Helper()
-	answer, err := b.Run(toolstest.AnnAtTerminal, operation, a)
+	answer, err := b.Run(b.ann, operation, a)
 	if err != nil {
 		b.t.Fatalf("%s %v: %v", operation, a, err)
 	}
@@ -235,7 +236,7 @@ func (b *bench) do(operation string, a args) tools.Answer {
 // refused wants an error of a code, with words in it.
 func (b *bench) refused(operation string, a args, code tools.Code, words ...string) *tools.Error {
 	b.t.Helper()
-	answer, err := b.Run(toolstest.AnnAtTerminal, operation, a)
+	answer, err := b.Run(b.ann, operation, a)
 	return wantError(b.t, answer, err, code, words...)
 }
 
@@ -261,7 +262,7 @@ func (b *bench) agreed(operation string, a args) (tools.Approval, error) {
 
 func (b *bench) asked(operation string, a args) tools.Answer {
 	b.t.Helper()
-	answer, err := b.Run(toolstest.AnnAtTerminal, operation, a)
+	answer, err := b.Run(b.ann, operation, a)
 	if err != nil {
 		b.t.Fatalf("%s %v: %v", operation, a, err)
 	}
@@ -279,4 +280,22 @@ func has(t *testing.T, result []byte, words ...string) {
 			t.Errorf("%s\ndoes not hold %s", result, w)
 		}
 	}
+}
+
+// logged is a log that a test can read while it is written.
+type logged struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }

@@ -18,7 +18,8 @@ type tokenOut struct {
 	Where string   `json:"where"`
 	Notes []string `json:"notes"`
 
-	server string
+	server    string
+	elsewhere bool // than where it was wanted
 }
 
 func (o *operations) issueForeverToken() tools.Operation {
@@ -66,8 +67,10 @@ func (o *operations) doToken(ctx context.Context, env tools.Env, in tokenIn) (to
 	}
 	parcel := tools.Parcel{Kind: "token", Name: "forever-token-" + env.Server + ".txt", Content: token, Folder: in.Folder, Overwrite: in.Overwrite}
 	kept, err := env.Keep(ctx, parcel)
+	var notes []string
 	if err != nil && in.Folder != "" {
 		// It cannot be had again: rather in another place than lost.
+		notes = append(notes, "it could not be written to "+in.Folder+": "+words(err))
 		parcel.Folder = ""
 		kept, err = env.Keep(ctx, parcel)
 	}
@@ -75,10 +78,10 @@ func (o *operations) doToken(ctx context.Context, env tools.Env, in tokenIn) (to
 		return tokenOut{}, tools.Errorf(tools.OperationFailed, "%s issued the token and it could not be kept, so that it was thrown away: %s", env.Server, words(err)).
 			WithHint("it is valid and nobody has it; the server issues another after a restart").Because(err)
 	}
-	return tokenOut{Where: kept.Where, server: env.Server, Notes: []string{
+	return tokenOut{Where: kept.Where, server: env.Server, elsewhere: len(notes) > 0, Notes: append(notes,
 		"it lives ten years; a restart with --webservice-reset-jwt-config=true ends it, and every other session with it",
 		"restart the server without --webservice-enable-forever-token, so that nobody can issue another",
-	}}, nil
+	)}, nil
 }
 
 func tokenFailed(err error, server string) error {
@@ -103,6 +106,10 @@ func tokenFailed(err error, server string) error {
 }
 
 func viewToken(out tokenOut) tools.View {
-	return tools.View{Headline: "a forever token of " + out.server + " was issued and kept", Tone: tools.Good,
+	v := tools.View{Headline: "a forever token of " + out.server + " was issued and kept", Tone: tools.Good,
 		Facts: []tools.Fact{{Name: "Kept in", Value: out.Where}}, Notes: out.Notes}
+	if out.elsewhere {
+		v.Tone = tools.Warning
+	}
+	return v
 }

@@ -56,9 +56,22 @@ func (k *checker) people() {
 		k.wordList(key, g.Roles, roleWords)
 	}
 	if len(k.c.People) == 0 {
-		k.warn("people", "add an entry for yourself, with os: and your account's name", "no person is named, so nobody can do anything")
+		k.owner()
 	} else if approvers == 0 {
 		k.warn("people", "give somebody the role approver", "nobody is an approver, so critical operations are always refused")
+	}
+}
+
+// owner makes this account the only person, as it is without a file.
+func (k *checker) owner() {
+	own, err := OwnIdentity()
+	if err != nil {
+		k.bad("people", "", "no person is named, and which account this is cannot be found out")
+		return
+	}
+	k.c.People = []Person{{Name: ownName(), Identities: []string{own}, Roles: []string{"admin", "approver"}}}
+	if k.c.Slack != nil || k.c.MCP.HTTP != nil {
+		k.warn("people", "add an entry for everybody who shall, and for yourself", "no person is named, so nobody but this account at a terminal can do anything")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -318,7 +319,7 @@ func TestWarningsDoNotKeepAFileFromBeingUsed(t *testing.T) {
 	for text, want := range map[string]string{
 		"servers: {nas: {url: \"http://nas.lan\"}}\n" + small[strings.Index(small, "people"):]: "in clear",
 		"servers: {nas: {url: \"https://x\", tls: {insecure: true}}}\n":                        "any certificate is accepted",
-		"servers: {nas: {url: \"https://x\"}}\n":                                               "no person is named",
+		"servers: {nas: {url: \"https://x\"}}\nmcp: {http: {listen: \"127.0.0.1:1\"}}\n":       "no person is named",
 		"servers: {nas: {url: \"https://x\"}}\npeople: {ann: {roles: [operator]}}\n":           "nobody is an approver",
 		small + "slack: {bot_token: env:B, app_token: env:A}\n":                                "without approvals_channel",
 		small + "mcp: {http: {listen: \":1\", plaintext_on_the_network: true}}\n":              "tokens of assistants go over the network in clear",
@@ -331,5 +332,16 @@ func TestWarningsDoNotKeepAFileFromBeingUsed(t *testing.T) {
 		if !found {
 			t.Errorf("want %q among %v", want, c.Warnings)
 		}
+	}
+}
+
+func TestWithoutPeopleThisAccountIsTheOnlyPerson(t *testing.T) {
+	own, err := config.OwnIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := parse(t, "servers: {nas: {url: \"https://x\"}}\n")
+	if len(c.People) != 1 || !slices.Equal(c.People[0].Identities, []string{own}) || !slices.Equal(c.People[0].Roles, []string{"admin", "approver"}) {
+		t.Errorf("people: %+v", c.People)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -298,4 +299,11 @@ func (l *logged) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+// replaceText changes words of an answer.
+func replaceText(old, replaced string) func(int, http.Header, []byte) (int, []byte) {
+	return func(status int, _ http.Header, body []byte) (int, []byte) {
+		return status, bytes.ReplaceAll(body, []byte(old), []byte(replaced))
+	}
 }

@@ -13,6 +13,7 @@ import (
 type memory struct {
 	Problems map[string]Problem `json:"problems"` // by key: those that were told and are not over
 	Backups  map[string]mark    `json:"backups"`  // by ID
+	Flaps    map[string]flap    `json:"flaps"`    // by key: those that may come back, or did
 }
 
 // mark is how the last known run of a backup ended.
@@ -52,6 +53,9 @@ func (s *server) recall(ctx context.Context) error {
 	}
 	if m.Backups == nil {
 		m.Backups = make(map[string]mark)
+	}
+	if m.Flaps == nil {
+		m.Flaps = make(map[string]flap)
 	}
 	s.memory, s.written, s.recalled = m, text, true
 	return nil

@@ -95,6 +95,7 @@ func (s *server) look(ctx context.Context) error {
 		s.silent = time.Time{}
 		s.conclude(now)
 	}
+	s.forgetFlaps(now)
 	if changed {
 		s.o.Changed(s.name)
 	}
@@ -266,6 +267,7 @@ func (s *server) away(err error, now time.Time) {
 	}
 	p.Facts = []tools.Fact{{Name: "Reason", Value: reason(err)}, {Name: "Since", Value: clock(s.silent)}}
 	if _, open := s.memory.Problems[p.Key]; open || now.Sub(s.silent) >= s.o.Patience {
+		s.returned(&p, now)
 		s.begin(p)
 		s.end(keyOf(s.name, "", other), now, "it is another problem now")
 	}
@@ -301,10 +303,16 @@ func (s *server) begin(p Problem) {
 	s.o.Tell(p)
 }
 
-// end tells that a problem is over, if it was there.
+// end tells that a problem is over, if it was there and is not one that comes
+// and goes.
 func (s *server) end(key string, now time.Time, why string) {
 	p, open := s.memory.Problems[key]
 	if !open {
+		return
+	}
+	if s.leaves(key, now) {
+		p.Headline = s.name + " " + atTimes[p.Kind]
+		s.begin(p)
 		return
 	}
 	delete(s.memory.Problems, key)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -541,4 +542,120 @@ func TestAPauseAndAQueueThatMovesAreNotTakenForAStandstill(t *testing.T) {
 	if open := p.open(); open != "" {
 		t.Errorf("at the end, %s is open", open)
 	}
+}
+
+func TestAServerThatComesAndGoesIsOneProblem(t *testing.T) {
+	p := station(t, "", nil)
+	p.want("at first", "")
+	away := func(long time.Duration) {
+		remove := p.Inject(duplicatitest.Fault{Reset: true})
+		defer remove()
+		p.look()
+		p.Advance(long)
+		p.look()
+	}
+	away(5 * time.Minute)
+	began := p.last().Since
+	p.want("it answers again, and nobody knows that it will not stay so", "-nas/unreachable")
+
+	p.Advance(4 * time.Minute)
+	remove := p.Inject(duplicatitest.Fault{Reset: true})
+	p.want("silent again", "")
+	p.Advance(3 * time.Minute)
+	p.want("the same problem as before", "+nas/unreachable")
+	if x := p.last(); !x.Since.Equal(began) || !strings.Contains(fmt.Sprint(x.Facts), "once since") {
+		t.Errorf("%+v", x)
+	}
+	remove()
+	p.want("it answers", "+nas/unreachable")
+	if x := p.last(); x.Over() || !strings.Contains(x.Headline, "comes and goes; at the moment it answers") {
+		t.Errorf("%+v", x)
+	}
+	for i := range 50 {
+		p.Advance(4 * time.Minute)
+		if i == 25 {
+			p.restartBot()
+			p.want("after a restart of the bot", "+nas/unreachable")
+		}
+		away(3 * time.Minute)
+		p.mu.Lock()
+		for _, x := range p.told {
+			if x.Over() || !x.Since.Equal(began) {
+				t.Errorf("round %d: told %+v", i, x)
+			}
+		}
+		p.mu.Unlock()
+		p.look()
+	}
+	if x := p.last(); !strings.Contains(fmt.Sprint(x.Facts), "51 times since") {
+		t.Errorf("%+v", x.Facts)
+	}
+	for range 5 {
+		p.Advance(5 * time.Minute)
+		p.want("well, and not for long", "")
+	}
+	p.Advance(6 * time.Minute)
+	p.want("well for long", "-nas/unreachable")
+	if x := p.last(); x.End != "the server answers again" {
+		t.Errorf("%+v", x)
+	}
+	p.Advance(31 * time.Minute)
+	p.want("quiet", "")
+	away(5 * time.Minute)
+	if x := p.last(); x.Since.Equal(began) || strings.Contains(fmt.Sprint(x.Facts), "Came back") {
+		t.Errorf("long after, it is another problem: %+v", x)
+	}
+}
+
+func TestLateIsMeasuredByTheServersCalendar(t *testing.T) {
+	// In Berlin the clocks go back on 2026-10-25 at 03:00, and forward on
+	// 2027-03-28 at 02:00. The server waits over the change: what is due is the
+	// newest 02:30 there, and not a multiple of 24 hours.
+	for name, c := range map[string]struct{ next, look, due string }{
+		"before the clocks go back":      {"2026-10-24T00:30:00Z", "2026-10-25T00:40:00Z", "2026-10-24T00:30:00Z"},
+		"on the day, which has 25 hours": {"2026-10-24T00:30:00Z", "2026-10-25T05:00:00Z", "2026-10-25T01:30:00Z"},
+		"the day after, not yet due":     {"2026-10-24T00:30:00Z", "2026-10-26T01:50:00Z", "2026-10-25T01:30:00Z"},
+		"the day after, due":             {"2026-10-24T00:30:00Z", "2026-10-26T02:10:00Z", "2026-10-26T01:30:00Z"},
+		"the hour that does not exist":   {"2027-03-27T01:30:00Z", "2027-03-28T02:10:00Z", "2027-03-28T01:30:00Z"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			at := func(text string) time.Time {
+				v, err := time.Parse(time.RFC3339, text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return v
+			}
+			p := station(t, "", nil)
+			p.Inject(duplicatitest.Fault{Method: "GET", Prefix: "/api/v1/systeminfo", Replace: inZone("Europe/Berlin")})
+			p.Advance(at(c.next).Add(-12 * time.Hour).Sub(morning))
+			id := p.AddBackup(duplicatitest.Backup{Name: "Photos", Every: "1D", Next: at(c.next), Runs: []duplicatitest.Run{{Ago: 12 * time.Hour}}})
+			p.want("at first", "")
+			p.freeze()
+			p.Advance(at(c.look).Sub(p.clock.Now()))
+			p.want("later", "+nas/"+id+"/overdue")
+			if x := p.last(); !x.Since.Equal(at(c.due)) {
+				t.Errorf("due at %v, want %s", x.Since, c.due)
+			}
+		})
+	}
+}
+
+// inZone lets a server say that it is in a zone.
+func inZone(name string) func(int, http.Header, []byte) (int, []byte) {
+	return func(status int, _ http.Header, body []byte) (int, []byte) {
+		return status, regexp.MustCompile(`"ServerTimeZone":"[^"]*"`).ReplaceAll(body, []byte(`"ServerTimeZone":"`+name+`"`))
+	}
+}
+
+func TestABackupThatRunsOverAChangeOfTheClocksIsNeverLate(t *testing.T) {
+	everyGeneration(t, func(t *testing.T, g string) {
+		p := station(t, g, nil)
+		p.Advance(time.Date(2026, 10, 23, 0, 0, 0, 0, time.UTC).Sub(morning))
+		p.AddBackup(duplicatitest.Backup{Name: "Photos", Every: "1D", Next: time.Date(2026, 10, 23, 0, 30, 0, 0, time.UTC)})
+		for range 4 * 24 * 2 {
+			p.Advance(30 * time.Minute)
+			p.want("at "+p.clock.Now().String(), "")
+		}
+	})
 }

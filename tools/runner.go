@@ -230,7 +230,11 @@ func (t Target) String() string {
 func (r *Runner) Run(ctx context.Context, call Call) (Answer, error) {
 	answer, err := r.g.run(ctx, call)
 	if err != nil {
-		return Answer{}, r.g.explain(err, fmt.Sprint(call.Args["server"]))
+		server, _ := call.Args["server"].(string)
+		if server == "" {
+			server = r.g.Servers.Default(call.Caller)
+		}
+		return Answer{}, r.g.explain(err, server)
 	}
 	return answer, nil
 }

@@ -137,7 +137,7 @@ func (k *checker) wordList(key string, values, known []string) {
 func (k *checker) servers() {
 	c := k.c
 	if len(c.Servers) == 0 {
-		k.bad("servers", "give each Duplicati server a name and its url", "no server is set up")
+		k.warn("servers", "give each Duplicati server a name and its url", "no server is set up")
 	}
 	for i := range c.Servers {
 		s := &c.Servers[i]

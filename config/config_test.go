@@ -184,7 +184,6 @@ func TestEachMistakeIsNamedWithItsLine(t *testing.T) {
 		{"a time without a unit", small + "watch: {poll: 60}\n", `5: watch.poll: a time is expected here`},
 		{"a number that is none", small + "policy: {rules: [{verdict: approve, approvers: two}]}\n", `5: policy.rules[0].approvers: a whole number is expected here`},
 
-		{"no server", "people: {ann: {identities: [uid:1], roles: [approver]}}\n", `servers: no server is set up`},
 		{"no url", "servers:\n  nas: {}\n", `2: servers.nas: a server needs a url`},
 		{"a server called all", "servers:\n  all: {url: \"https://x\"}\n", `2: servers.all: this cannot be the name of a server`},
 		{"names that differ in case", "servers:\n  nas: {url: \"https://x\"}\n  NAS: {url: \"https://y\"}\n", `3: servers.NAS: two servers have names that differ in upper and lower case only`},
@@ -321,6 +320,7 @@ func TestWarningsDoNotKeepAFileFromBeingUsed(t *testing.T) {
 		"servers: {nas: {url: \"https://x\", tls: {insecure: true}}}\n":                        "any certificate is accepted",
 		"servers: {nas: {url: \"https://x\"}}\nmcp: {http: {listen: \"127.0.0.1:1\"}}\n":       "no person is named",
 		"servers: {nas: {url: \"https://x\"}}\npeople: {ann: {roles: [operator]}}\n":           "nobody is an approver",
+		"people: {ann: {identities: [uid:1], roles: [approver]}}\n":                            "no server is set up",
 		small + "slack: {bot_token: env:B, app_token: env:A}\n":                                "without approvals_channel",
 		small + "mcp: {http: {listen: \":1\", plaintext_on_the_network: true}}\n":              "tokens of assistants go over the network in clear",
 	} {

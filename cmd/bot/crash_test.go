@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
+
 	"github.com/duplibot/duplibot/auth/keyring"
 	"github.com/duplibot/duplibot/config"
 	"github.com/duplibot/duplibot/duplicati/duplicatitest"
@@ -35,7 +37,7 @@ type crashCase struct {
 
 var crashCases = []crashCase{
 	{operation: "delete", args: map[string]any{"backup": "Photos"}, method: "DELETE", path: "/api/v1/backup/"},
-	{operation: "change-password", secret: "new_password", word: "crash-canary-new-password", method: "PATCH", path: "/api/v1/serversettings"},
+	{operation: "change-password", secret: "new_password", word: "crash-canary-new-password", method: "PUT", path: "/api/v1/serversetting/server-passphrase"},
 	{operation: "issue-forever-token", method: "POST", path: "/api/v1/auth/issue-forever-token"},
 	{operation: "import", secret: "file", word: "EXPORT", method: "POST", path: "/api/v1/backups/import"},
 	{operation: "export", args: map[string]any{"backups": []string{"Photos"}, "unencrypted": true}, method: "GET", path: "/api/v1/backup/1/export", repeats: true},
@@ -57,7 +59,8 @@ func TestMain(m *testing.M) {
 		crash(text)
 		os.Exit(3)
 	}
-	os.Exit(m.Run())
+	// The scripts run this program, and so does whatever they start.
+	testscript.Main(m, map[string]func(){"duplibot": main})
 }
 
 // crash asks for the call, agrees to it, and dies at its step.

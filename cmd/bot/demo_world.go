@@ -27,6 +27,7 @@ func furnish(s *duplicatitest.Server) {
 		Runs:     ran("/volume1/photos/", 812, duplicatitest.Outcome{Takes: 95 * time.Second}, 6),
 		Outcomes: []duplicatitest.Outcome{{Result: duplicatitest.Succeeds, Takes: 4 * time.Second}},
 	})
+	s.Disk().Write("/volume1/photos/", 831, 3<<20) // since its last run
 	warns := duplicatitest.Outcome{Result: duplicatitest.Warns, Message: "Failed to process path /volume1/mail/inbox.lock: the file is in use", Takes: 3 * time.Second}
 	s.AddBackup(duplicatitest.Backup{
 		Name: "Mail archive", TargetURL: "ssh://backup.example.net/mail?auth-username=demo&auth-password=demo-secret",
@@ -50,6 +51,7 @@ func furnish(s *duplicatitest.Server) {
 		Runs:     ran("/volume1/vms/", 40, duplicatitest.Outcome{}, 216),
 		Outcomes: []duplicatitest.Outcome{{Result: duplicatitest.Succeeds, Takes: 12 * time.Second}},
 	})
+	s.Disk().Write("/volume1/vms/", 40, 64<<20)
 	s.Disk().Write("/home/demo/", 300, 1<<20)
 	s.AddBackup(duplicatitest.Backup{
 		Name: "Laptop (new)", TargetURL: "file:///mnt/usb/laptop",

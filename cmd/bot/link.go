@@ -62,10 +62,28 @@ func loadConfig(given string) (cfg *config.Config, named bool, err error) {
 	cfg, err = config.Load(path, config.Options{})
 	var bad *config.Error
 	if errors.As(err, &bad) {
-		e := tools.Errorf(tools.InvalidArgument, "the config cannot be used; nothing was done\n%s", bad).Because(err)
-		return nil, true, e.WithHint("duplibot config check says it again, and duplibot config example shows a whole file")
+		return nil, true, badConfig(bad)
 	}
 	return cfg, given != "" || os.Getenv(config.Variable) != "", err
+}
+
+// badConfig says the first thing that is wrong, and where the rest is said.
+func badConfig(bad *config.Error) error {
+	var wrong []config.Finding
+	for _, f := range bad.Findings {
+		if !f.Warning {
+			wrong = append(wrong, f)
+		}
+	}
+	sep := ": "
+	if wrong[0].Line > 0 {
+		sep = ":"
+	}
+	e := tools.Errorf(tools.InvalidArgument, "the config cannot be used: %s%s%s; nothing was done", bad.Path, sep, wrong[0]).Because(bad)
+	if len(wrong) > 1 {
+		return e.WithHint("%d more things are wrong with it: duplibot config check %s", len(wrong)-1, bad.Path)
+	}
+	return e.WithHint("duplibot config check %s", bad.Path)
 }
 
 // sockets lists where a daemon that goes with the config can be. A file that

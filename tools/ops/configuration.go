@@ -141,7 +141,7 @@ func (c configuration) programs() []string {
 		}
 	}
 	for _, s := range c.Backup.Sources {
-		if _, target, remote := strings.Cut(s, "|"); remote && strings.HasPrefix(s, "@") {
+		if _, target, remote := cutRemote(s); remote {
 			targets = append(targets, target)
 		}
 	}

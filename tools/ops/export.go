@@ -48,7 +48,7 @@ func (o *operations) export() tools.Operation {
 	return tools.Define(tools.Spec{
 		Name: "export", Summary: "Export the configuration of backups to files",
 		Help: "Encrypted unless told otherwise, without passwords unless told otherwise, each file whole or not at all, with its checksum. " +
-			"Names match exactly.",
+			"Names match exactly. The exit code is 2 when a file was there already and was left as it is.",
 		Group: groupBackups, Toolset: core, Risk: tools.Change, Idempotent: true,
 		Examples: []string{"export all", "export Photos --encryption-passphrase photos-passphrase", "export Photos --destination ~/exports"},
 	}, tools.Handler[exportIn, exportOut]{
@@ -76,7 +76,7 @@ func (o *operations) export() tools.Operation {
 		},
 		Plan: o.planExport, Do: o.doExport, View: viewExport,
 		Exit: func(out exportOut) int {
-			if len(out.Failed) > 0 {
+			if len(out.Failed)+len(out.Skipped) > 0 {
 				return 2
 			}
 			return 0

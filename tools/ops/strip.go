@@ -57,7 +57,7 @@ func stripConfiguration(plain []byte) ([]byte, error) {
 		}
 	}
 	if names, ok := field(root, "DisplayNames").(map[string]any); ok {
-		setField(root, "DisplayNames", stripKeys(names))
+		setField(root, "DisplayNames", stripLabels(names))
 	}
 	return json.MarshalIndent(root, "", "  ")
 }
@@ -124,10 +124,16 @@ func stripSources(v any) any {
 }
 
 func stripSource(text string) string {
-	if mount, target, remote := strings.Cut(text, "|"); remote && strings.HasPrefix(text, "@") {
+	if mount, target, remote := cutRemote(text); remote {
 		return mount + "|" + stripURL(target)
 	}
 	return text
+}
+
+// cutRemote cuts a remote source, "@/folder|url".
+func cutRemote(source string) (mount, target string, remote bool) {
+	mount, target, found := strings.Cut(source, "|")
+	return mount, target, found && strings.HasPrefix(source, "@")
 }
 
 func stripSettings(v any) any {
@@ -192,10 +198,16 @@ func stripMetadata(v any) any {
 	return v
 }
 
-func stripKeys(m map[string]any) map[string]any {
+// stripLabels strips the sources that labels are for. A label is cut from the
+// source by the server, so that the one of a remote source can be any part of
+// its URL.
+func stripLabels(m map[string]any) map[string]any {
 	out := make(map[string]any, len(m))
-	for k, v := range m {
-		out[stripSource(k)] = v
+	for source, label := range m {
+		if mount, _, remote := cutRemote(source); remote {
+			label = mount
+		}
+		out[stripSource(source)] = label
 	}
 	return out
 }

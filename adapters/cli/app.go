@@ -188,10 +188,10 @@ func (a *App) unknown(name string) error {
 	if nameLike.MatchString(name) {
 		e.Message = fmt.Sprintf("there is no command %q; nothing was done", name)
 	}
-	if near := tools.Nearest(name, names, 3); len(near) > 0 {
-		return e.WithHint("did you mean %s? All of them: %s help", strings.Join(near, " or "), a.Name)
+	if near := tools.Nearest(name, names, 2); len(near) > 0 {
+		return e.WithHint("did you mean %s? All of them: %s", strings.Join(near, " or "), a.words("help"))
 	}
-	return e.WithHint("all of them: %s help", a.Name)
+	return e.WithHint("all of them: %s", a.words("help"))
 }
 
 // Connect finds the way to the gate.

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/duplibot/duplibot/tools"
 )
@@ -62,10 +63,16 @@ func (r *Run) done(ctx context.Context, a tools.Answer) int {
 // result fetches before it shows: whoever reads stdout may be gone. request is
 // the ID by which what could not be fetched can be asked for again.
 func (r *Run) result(ctx context.Context, v tools.View, e envelope, code int, request string) int {
-	lines, err := r.fetchAll(context.WithoutCancel(ctx), e.Kept, request)
-	r.Show(v)
-	for _, l := range lines {
+	places, err := r.fetchAll(context.WithoutCancel(ctx), e.Kept, request)
+	shown := r.lines(v)
+	for _, l := range shown {
 		r.print(l)
+	}
+	all := strings.Join(shown, "\n")
+	for _, p := range slices.Compact(places) {
+		if !strings.Contains(all, p) { // mostly, the answer says it itself
+			r.print("it is in " + p)
+		}
 	}
 	if err == nil {
 		return r.finish(e, code)

@@ -381,7 +381,7 @@ func TestWhatIsKeptIsWrittenWholeAndPrivateOrNotAtAll(t *testing.T) {
 	term := script(t, toolstest.WithPeople(toolstest.Solo))
 	term.run(0, "make-token", "--yes", "--folder", "out")
 	path := filepath.Join(term.app.Dir, "out", "nas-token.txt")
-	wants(t, term.out.String(), "written: "+path)
+	wants(t, term.out.String(), "it is in "+path)
 	info, err := os.Stat(path)
 	if err != nil {
 		t.Fatal(err)

@@ -143,7 +143,7 @@ func (a *App) options(line commandLine) []tools.Choice {
 			}
 		}
 	}
-	for _, g := range globals {
+	for _, g := range a.globals() {
 		if ownParam(line.op, g.name) == nil {
 			list = append(list, tools.Choice{Value: "--" + g.name, Label: g.help})
 		}

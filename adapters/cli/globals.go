@@ -47,6 +47,7 @@ type global struct {
 	set               func(g *Globals, value, dir string) error
 	optional          bool // the value may be left out
 	several           bool // it can be given more than once
+	way               bool // it says how to reach a server, which a dialogue knows
 }
 
 var nameLike = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,39}$`)
@@ -68,16 +69,16 @@ func noEffect(name, why string) global {
 }
 
 var globals = []global{
-	{name: "config", value: "FILE", help: "Take this config file", set: text(func(g *Globals) *string { return &g.Config })},
+	{name: "config", way: true, value: "FILE", help: "Take this config file", set: text(func(g *Globals) *string { return &g.Config })},
 	{name: "server", value: "NAME", help: "The server meant, one of the config's", set: text(func(g *Globals) *string { return &g.Server })},
-	{name: "hosturl", value: "URL", help: "The server at this address, in the place of the config's", set: text(func(g *Globals) *string { return &g.HostURL })},
-	{name: "password", value: "[REFERENCE]", help: "Its password: env:NAME, file:PATH, keyring:ITEM, credential:NAME or pass:ENTRY; typed, when left out", set: setPassword, optional: true},
-	{name: "insecure", help: "Accept any certificate of that server", set: toggle(func(g *Globals) *bool { return &g.Insecure })},
-	{name: "host-cert", value: "PINS", help: "Accept these certificates of it: SHA-1 or sha256: pins, with commas; * is any", set: setHostCert, several: true},
-	{name: "server-datafolder", value: "FOLDER", help: "Where its database is, on its own host", set: setDataFolder},
-	{name: "portable-mode", help: "Its database is beside its program", set: toggle(func(g *Globals) *bool { return &g.Portable })},
-	{name: "allow-insecure-datafolder", help: "Read a database that others can read too", set: toggle(func(g *Globals) *bool { return &g.AnyFolder })},
-	{name: "settings-encryption-key", value: "REFERENCE", help: "What decrypts that database", set: setSettingsKey},
+	{name: "hosturl", way: true, value: "URL", help: "The server at this address, in the place of the config's", set: text(func(g *Globals) *string { return &g.HostURL })},
+	{name: "password", way: true, value: "[REFERENCE]", help: "Its password: env:NAME, file:PATH, keyring:ITEM, credential:NAME or pass:ENTRY; typed, when left out", set: setPassword, optional: true},
+	{name: "insecure", way: true, help: "Accept any certificate of that server", set: toggle(func(g *Globals) *bool { return &g.Insecure })},
+	{name: "host-cert", way: true, value: "PINS", help: "Accept these certificates of it: SHA-1 or sha256: pins, with commas; * is any", set: setHostCert, several: true},
+	{name: "server-datafolder", way: true, value: "FOLDER", help: "Where its database is, on its own host", set: setDataFolder},
+	{name: "portable-mode", way: true, help: "Its database is beside its program", set: toggle(func(g *Globals) *bool { return &g.Portable })},
+	{name: "allow-insecure-datafolder", way: true, help: "Read a database that others can read too", set: toggle(func(g *Globals) *bool { return &g.AnyFolder })},
+	{name: "settings-encryption-key", way: true, value: "REFERENCE", help: "What decrypts that database", set: setSettingsKey},
 	{name: "yes", help: "Confirm your own call in advance, as scripts need it; it is recorded so", set: toggle(func(g *Globals) *bool { return &g.Yes })},
 	{name: "wait-approval", help: "Where another person has to agree, wait", set: toggle(func(g *Globals) *bool { return &g.WaitApproval })},
 	{name: "reason", value: "TEXT", help: "Why; whoever is asked to agree sees it", set: text(func(g *Globals) *string { return &g.Reason })},
@@ -100,6 +101,11 @@ func refusedOption(name string) global {
 		return tools.Errorf(tools.Unsupported, "--%s is not taken here; nothing was done", name).
 			WithHint("refer to the secret itself: env:NAME, file:PATH, keyring:ITEM, credential:NAME or pass:ENTRY")
 	}}
+}
+
+// globals are those that mean something here.
+func (a *App) globals() []global {
+	return slices.DeleteFunc(slices.Clone(globals), func(g global) bool { return g.way && a.dialogue })
 }
 
 func findGlobal(name string) *global {
@@ -225,7 +231,9 @@ func letter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
 func (a *App) oneDash(line *commandLine, word string) error {
 	name, _, _ := strings.Cut(word[1:], "=")
 	if g, _ := findSwitch(name, false); g == nil && ownParam(line.op, name) == nil {
-		return a.unknownOption(line, name)
+		e := asError(a.unknownOption(line, name))
+		e.Message = strings.Replace(e.Message, " --", " -", 1)
+		return e
 	}
 	return tools.Errorf(tools.InvalidArgument, "options begin with two dashes; nothing was done").WithHint("did you mean --%s?", name)
 }
@@ -359,7 +367,7 @@ func (a *App) unknownOption(line *commandLine, name string) error {
 // typed is repeated only when it looks like one.
 func (a *App) noOption(subject, name string, own []string) error {
 	var global []string
-	for _, g := range globals {
+	for _, g := range a.globals() {
 		global = append(global, "--"+g.name)
 	}
 	e := tools.Errorf(tools.InvalidArgument, "%s of that name; nothing was done", subject)

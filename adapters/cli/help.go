@@ -68,13 +68,13 @@ func (a *App) overview() []string {
 		}
 	}
 	out = append(out, "", "options of every command:")
-	out = append(out, globalHelp()...)
+	out = append(out, a.globalHelp()...)
 	return append(out, "", "How one works: "+a.words("help COMMAND"))
 }
 
-func globalHelp() []string {
+func (a *App) globalHelp() []string {
 	var rows [][2]string
-	for _, g := range globals {
+	for _, g := range a.globals() {
 		rows = append(rows, [2]string{strings.TrimSpace("--" + g.name + " " + g.value), g.help})
 	}
 	return twoColumns(rows)
@@ -104,7 +104,7 @@ func (a *App) helpOn(op *tools.Operation) []string {
 		case p.Secret:
 			name += " [REFERENCE]"
 		case p.Kind != tools.Bool && len(p.Enum) == 0:
-			name += " TEXT"
+			name += " " + strings.ToUpper(p.Name)
 		}
 		rows = append(rows, [2]string{name, terminalHelp(p)})
 	}

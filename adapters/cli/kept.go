@@ -15,26 +15,26 @@ import (
 )
 
 // fetchAll writes what an operation made for this terminal into the folders
-// it was asked into, and says where all of it is. One that fails takes
-// nothing from the others.
-func (r *Run) fetchAll(ctx context.Context, kept []tools.Kept, request string) (lines []string, failed error) {
+// it was asked into, and returns the places of all of it. One that fails
+// takes nothing from the others.
+func (r *Run) fetchAll(ctx context.Context, kept []tools.Kept, request string) (places []string, failed error) {
 	for _, k := range kept {
 		switch {
 		case k.Handle != "" && k.Folder != "":
 			path, err := r.fetch(ctx, k, request)
 			switch {
 			case err == nil:
-				lines = append(lines, "written: "+clean(path))
+				places = append(places, clean(path))
 			case failed == nil:
 				failed = err
 			default:
 				r.note(err.Error())
 			}
 		case k.Where != "":
-			lines = append(lines, "kept: "+clean(k.Where))
+			places = append(places, clean(k.Where))
 		}
 	}
-	return lines, failed
+	return places, failed
 }
 
 // fetch takes one thing, which can be taken once, and writes it. All that can

@@ -128,7 +128,7 @@ func approve(ctx context.Context, r *Run) int {
 	for range 3 {
 		d, err := r.agree(ctx, a)
 		if errors.Is(err, context.Canceled) {
-			return r.Fail(err)
+			return r.failed(tools.Errorf(tools.Canceled, "interrupted; the request still waits"), ExitInterrupted)
 		}
 		if !d.Yes {
 			return r.failed(tools.Errorf(tools.Canceled, "not agreed to; the request still waits"), ExitFailed)

@@ -28,6 +28,7 @@ type Shell struct {
 	app    App
 	who    string
 	code   int            // of the last command
+	left   bool           // somebody said so
 	struck chan os.Signal // Ctrl-C at a terminal
 }
 
@@ -41,6 +42,7 @@ func (s *Shell) Run(ctx context.Context) int {
 		s.app.editor = s.app.Terminal.edit()
 	}
 	s.app.Connect = s.connect
+	s.app.Commands = append(s.commands(), s.App.Commands...)
 	r := s.app.newRun(commandLine{})
 	for _, line := range s.Hello {
 		r.print(line)
@@ -52,13 +54,13 @@ func (s *Shell) Run(ctx context.Context) int {
 		signal.Notify(s.struck, os.Interrupt)
 		defer signal.Stop(s.struck)
 	}
-	left := false
-	for ctx.Err() == nil && r.out.err == nil {
+	again := false
+	for ctx.Err() == nil && r.out.err == nil && !s.left {
 		line, err := s.app.readLine(ctx, typing{prompt: s.who + "> ", keep: true, tab: func(line string) (int, []string) { return s.tab(ctx, line) }})
 		switch {
-		case errors.Is(err, errInterrupted) && !left:
+		case errors.Is(err, errInterrupted) && !again:
 			r.note("exit leaves, and so does Ctrl-C once more")
-			left = true
+			again = true
 			continue
 		case errors.Is(err, errInterrupted), errors.Is(err, io.EOF):
 			return s.code
@@ -67,12 +69,18 @@ func (s *Shell) Run(ctx context.Context) int {
 		case err != nil:
 			return r.Fail(err)
 		}
-		left = false
-		if s.line(ctx, r, line) {
-			return s.code
-		}
+		again = false
+		s.line(ctx, r, line)
 	}
 	return s.code
+}
+
+// commands are those of the prompt itself.
+func (s *Shell) commands() []Command {
+	return []Command{
+		{Name: "as", Usage: "NAME", Group: "prompt", Summary: "Go on as " + strings.Join(s.People, " or "), Run: s.as},
+		{Name: "exit", Group: "prompt", Summary: "Leave", Run: func(context.Context, *Run) int { s.left = true; return s.code }},
+	}
 }
 
 // connect is the program's way to the gate, as who is at the prompt.
@@ -86,8 +94,8 @@ func (s *Shell) connect(ctx context.Context, g Globals) (*Link, error) {
 	return &as, err
 }
 
-// line does what one line says, and reports whether it says to leave.
-func (s *Shell) line(ctx context.Context, r *Run, line string) (leave bool) {
+// line does what one line says.
+func (s *Shell) line(ctx context.Context, r *Run, line string) {
 	words, err := tools.Split(line)
 	if len(words) > 0 && (words[0] == "/duplicati" || words[0] == s.app.Name) {
 		if words = words[1:]; len(words) == 0 {
@@ -98,19 +106,11 @@ func (s *Shell) line(ctx context.Context, r *Run, line string) (leave bool) {
 	case err != nil:
 		s.code = r.Usage(err)
 	case len(words) == 0 || strings.HasPrefix(words[0], "#"):
-	case words[0] == "exit" || words[0] == "quit":
-		return true
-	case words[0] == "as":
-		s.as(r, words)
+	case words[0] == "quit":
+		s.left = true
 	default:
 		s.code = s.command(ctx, words)
-		if words[0] == "help" && len(words) == 1 {
-			r.print("")
-			r.print("  as NAME  go on as " + strings.Join(s.People, " or "))
-			r.print("  exit     leave")
-		}
 	}
-	return false
 }
 
 // command runs one command, which Ctrl-C interrupts. Once more, and the
@@ -143,17 +143,17 @@ func (s *Shell) command(ctx context.Context, words []string) int {
 }
 
 // as goes on as somebody else.
-func (s *Shell) as(r *Run, words []string) {
-	if len(words) == 2 {
+func (s *Shell) as(_ context.Context, r *Run) int {
+	if len(r.Args) == 1 {
 		for _, name := range s.People {
-			if strings.EqualFold(name, words[1]) {
-				s.who, s.code = name, ExitDone
-				return
+			if strings.EqualFold(name, r.Args[0]) {
+				s.who = name
+				return r.finish(envelope{Status: "done"}, ExitDone)
 			}
 		}
 	}
-	s.code = r.Usage(tools.Errorf(tools.NotFound, "as takes the name of a person; you are still %s", s.who).
-		WithHint("there are %s", strings.Join(s.People, ", ")))
+	return r.Usage(tools.Errorf(tools.NotFound, "as takes the name of a person; you are still %s", s.who).
+		WithHint("there are %s", strings.Join(s.People, " and ")))
 }
 
 // tab completes a line up to the cursor.
@@ -161,18 +161,12 @@ func (s *Shell) tab(ctx context.Context, line string) (begin int, list []string)
 	words, current, begin := partial(line)
 	ctx, cancel := context.WithTimeout(ctx, completeWithin)
 	defer cancel()
-	var found choices
-	switch {
-	case len(words) == 1 && words[0] == "as":
+	r := s.app.newRun(commandLine{})
+	found := r.at(ctx, words, current)
+	r.close()
+	if len(words) == 1 && words[0] == "as" {
 		for _, name := range s.People {
 			found.list = append(found.list, tools.Choice{Value: name})
-		}
-	default:
-		r := s.app.newRun(commandLine{})
-		found = r.at(ctx, words, current)
-		r.close()
-		if len(words) == 0 {
-			found.list = append(found.list, tools.Choice{Value: "as"}, tools.Choice{Value: "exit"})
 		}
 	}
 	for _, c := range found.list {

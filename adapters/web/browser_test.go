@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/chromedp"
 )
 
@@ -62,6 +63,9 @@ func missing(t *testing.T, why string) {
 type tab struct {
 	t   *testing.T
 	ctx context.Context
+
+	mu      sync.Mutex
+	blocked []string // what the pages' own policy has kept out
 }
 
 func newTab(t *testing.T) *tab {
@@ -77,7 +81,29 @@ func newTab(t *testing.T) *tab {
 	t.Cleanup(end)
 	ctx, cancel := context.WithTimeout(own, 3*time.Minute)
 	t.Cleanup(cancel)
-	return &tab{t, ctx}
+	b := &tab{t: t, ctx: ctx}
+	if err := chromedp.Listen(ctx, b.hear); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// hear notes what Chromium complains of.
+func (b *tab) hear(event any) {
+	if e, ok := event.(*log.EventEntryAdded); ok && strings.Contains(e.Entry.Text, "Content Security Policy") {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.blocked = append(b.blocked, e.Entry.Text)
+	}
+}
+
+// wasBlocked returns what was kept out, and forgets it.
+func (b *tab) wasBlocked() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	blocked := b.blocked
+	b.blocked = nil
+	return blocked
 }
 
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {

@@ -48,13 +48,13 @@ func (s *Server) take(w http.ResponseWriter, r *http.Request, f found, sent post
 		s.taken(w, r, f, sent.code, o)
 	case <-slow.C:
 		s.say(w, http.StatusOK, view{Title: "Thank you", Tone: "good", Lead: "What you entered was taken, and the work goes on.",
-			Hint: "You will be told how it went where you asked for it. You can close this page.", Facts: f.facts(s.Now())})
+			Hint: "You will be told how it went where you asked for it. You can close this page.", Facts: f.facts()})
 	}
 }
 
 func (s *Server) taken(w http.ResponseWriter, r *http.Request, f found, code string, o outcome) {
 	if o.err == nil {
-		v := view{Title: "Thank you", Tone: "good", Lead: "What you entered was taken. " + next(o.request), Hint: "You can close this page.", Facts: f.facts(s.Now())}
+		v := view{Title: "Thank you", Tone: "good", Lead: "What you entered was taken. " + next(o.request), Hint: "You can close this page.", Facts: f.facts()}
 		s.say(w, http.StatusOK, v)
 		return
 	}
@@ -125,7 +125,7 @@ func (s *Server) give(w http.ResponseWriter, r *http.Request, f found, code stri
 		s.again(w, r, f, code, err)
 	case readable(v):
 		s.say(w, http.StatusOK, view{Title: "Here it is", Lead: "It is shown this once. Keep it in a safe place before you close this page.",
-			Secret: v.Reveal(), Facts: f.facts(s.Now())})
+			Secret: v.Reveal(), Facts: f.facts()})
 	default:
 		s.download(w, f, v)
 	}

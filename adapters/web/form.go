@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/duplibot/duplibot/secret"
@@ -52,7 +53,7 @@ func (s *Server) readForm(w http.ResponseWriter, r *http.Request, fields []field
 	f := posted{given: map[string]secret.Value{}}
 	for n := 0; ; n++ {
 		part, err := parts.NextPart()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return f, nil
 		}
 		if err != nil {
@@ -121,6 +122,18 @@ type field struct {
 // Again is the field in which a password stands once more.
 func (f field) Again() string { return f.Name + ".again" }
 
+// Described names the words on the page that belong to the field.
+func (f field) Described() string {
+	var ids []string
+	if f.Help != "" {
+		ids = append(ids, f.Name+".help")
+	}
+	if f.Error != "" {
+		ids = append(ids, f.Name+".error")
+	}
+	return strings.Join(ids, " ")
+}
+
 // fieldsOf are the fields of what a page asks for.
 func (s *Server) fieldsOf(a tools.Approval, params []string) ([]field, error) {
 	op, err := s.Registry.Lookup(a.Operation)
@@ -131,7 +144,7 @@ func (s *Server) fieldsOf(a tools.Approval, params []string) ([]field, error) {
 	for _, p := range op.Params {
 		for _, name := range params {
 			if p.Name == name {
-				fields = append(fields, field{Name: "give." + p.Name, Label: inWords(p.Name), Help: p.Help, File: p.File})
+				fields = append(fields, field{Name: "give." + p.Name, Label: inWords(p.Name), Help: purpose(p.Help), File: p.File})
 			}
 		}
 	}
@@ -139,6 +152,16 @@ func (s *Server) fieldsOf(a tools.Approval, params []string) ([]field, error) {
 		return nil, fmt.Errorf("request %s asks for what operation %s does not have", a.ID, a.Operation)
 	}
 	return fields, nil
+}
+
+// purpose is what a parameter's help says before the colon. What comes after it
+// is how the parameter is given, which here it already is.
+func purpose(help string) string {
+	what, _, found := strings.Cut(help, ":")
+	if !found {
+		return ""
+	}
+	return sentence(what)
 }
 
 // check says in the fields what is missing or was mistyped. Nothing is used up

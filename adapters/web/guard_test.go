@@ -132,11 +132,8 @@ func TestASlowClientHoldsNobodyUp(t *testing.T) {
 		defer c.Close()
 		io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nX-")
 	}
-	began := time.Now()
+	// One after the other they would take longer than the client waits.
 	get(t, opened.Link).wants(t, http.StatusOK)
-	if d := time.Since(began); d > 2*time.Second {
-		t.Errorf("answered after %v", d)
-	}
 }
 
 func TestOptionsThatWouldLetOthersRead(t *testing.T) {
@@ -192,27 +189,32 @@ func TestLinksMayLeaveForSlackOnlyWhereTheyWork(t *testing.T) {
 	}
 }
 
-// TestBehindAProxy has a proxy with TLS in front, which takes a path away and
-// sends its own Host.
+// behindProxy is a rig with a proxy in front, which has TLS, takes a path away
+// and sends its own Host or the browser's.
+func behindProxy(t *testing.T, keepHost bool) (*rig, *httptest.Server) {
+	t.Helper()
+	var behind *url.URL
+	proxy := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := &httputil.ReverseProxy{Rewrite: func(q *httputil.ProxyRequest) {
+			q.SetURL(behind)
+			q.SetXForwarded()
+			if keepHost {
+				q.Out.Host = q.In.Host
+			}
+		}}
+		http.StripPrefix("/duplibot", p).ServeHTTP(w, r)
+	}))
+	t.Cleanup(proxy.Close)
+	return newRig(t, func(o *web.Options) {
+		behind = &url.URL{Scheme: "http", Host: o.Listen}
+		o.URL = proxy.URL + "/duplibot"
+	}), proxy
+}
+
 func TestBehindAProxy(t *testing.T) {
 	for _, keepHost := range []bool{true, false} {
 		t.Run(fmt.Sprintf("host kept %v", keepHost), func(t *testing.T) {
-			var behind *url.URL
-			proxy := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				p := &httputil.ReverseProxy{Rewrite: func(q *httputil.ProxyRequest) {
-					q.SetURL(behind)
-					q.SetXForwarded()
-					if keepHost {
-						q.Out.Host = q.In.Host
-					}
-				}}
-				http.StripPrefix("/duplibot", p).ServeHTTP(w, r)
-			}))
-			defer proxy.Close()
-			r := newRig(t, func(o *web.Options) {
-				behind = &url.URL{Scheme: "http", Host: o.Listen}
-				o.URL = proxy.URL + "/duplibot"
-			})
+			r, proxy := behindProxy(t, keepHost)
 			a := r.waiting()
 			opened := r.enter(a)
 			if !strings.HasPrefix(opened.Link, proxy.URL+"/duplibot/p/") {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -118,6 +119,9 @@ func (s *Server) Show(ctx context.Context, c tools.Caller, handle string) (Opene
 		return Opened{}, tools.Errorf(tools.NotFound, "nothing was kept; no page was opened")
 	}
 	p := Page{Kind: Out, Person: string(c.Identity)}
+	if s.Name != nil {
+		p.Person = cmp.Or(s.Name(c), p.Person)
+	}
 	return s.open(ctx, p, slot{Handle: handle, Owner: c.Identity}, newCode())
 }
 

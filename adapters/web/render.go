@@ -72,7 +72,7 @@ type choice struct{ Link, Name string }
 // formView is the page as it is before its form is posted, or after that came
 // to nothing because of why.
 func (s *Server) formView(f found, why *tools.Error) (view, error) {
-	v := view{Facts: f.facts(s.Now()), Form: &form{Action: f.action}}
+	v := view{Facts: append(f.facts(), f.openFor(s.Now())...), Form: &form{Action: f.action}}
 	if why != nil {
 		v.Problem = sentence(why.Message)
 		if why.Hint != "" {
@@ -98,7 +98,7 @@ func (s *Server) formView(f found, why *tools.Error) (view, error) {
 }
 
 // facts say whose request it is, and on which server.
-func (f found) facts(now time.Time) []fact {
+func (f found) facts() []fact {
 	operation, server := f.request.Operation, f.request.Server
 	if f.Approval == "" {
 		operation, server = f.slot.Operation, f.slot.Server
@@ -115,10 +115,14 @@ func (f found) facts(now time.Time) []fact {
 		add("Asked from", askedFrom(f.request.Caller))
 		add("Request", f.Approval)
 	}
-	if now.Before(f.Expires) {
-		facts = append(facts, fact{Name: "Open for", Value: left(f.Expires, now), Time: f.Expires.UTC()})
-	}
 	return facts
+}
+
+func (f found) openFor(now time.Time) []fact {
+	if !now.Before(f.Expires) {
+		return nil
+	}
+	return []fact{{Name: "Open for", Value: left(f.Expires, now), Time: f.Expires.UTC()}}
 }
 
 func askedFrom(c tools.Caller) string {

@@ -41,6 +41,10 @@ type Options struct {
 	URL               string // as browsers see it: https, or http for loopback; "" is Listen's own
 	CertFile, KeyFile string // of a certificate, PEM; read again when they change
 
+	// Name is what a caller is called on a page of no request; nil, or "", is
+	// for his identity.
+	Name func(tools.Caller) string
+
 	// Also are other handlers at the same address, by the path that they are
 	// at. They check their callers themselves.
 	Also map[string]http.Handler

@@ -27,7 +27,7 @@ func TestAWordIsEnteredOnce(t *testing.T) {
 	a := r.waiting()
 	opened := r.enter(a)
 	for range 3 { // a preview, a scanner, the person
-		get(t, opened.Link).wants(t, http.StatusOK, "Enter a secret", "ann", "nas", "Set word", "an assistant that calls itself test-client/1", a.ID, "about 10 minutes", "The new word: an alias, page or generate")
+		get(t, opened.Link).wants(t, http.StatusOK, "Enter a secret", "ann", "nas", "Set word", "an assistant that calls itself test-client/1", a.ID, "about 10 minutes", "The new word.")
 	}
 	head, _ := http.NewRequestWithContext(t.Context(), http.MethodHead, opened.Link, nil)
 	if res := do(t, head); res.status != http.StatusOK {
@@ -96,6 +96,9 @@ func TestTheLinkOfAnAssistantIsNotEnough(t *testing.T) {
 	}
 	page := get(t, link)
 	page.wants(t, http.StatusOK, "ann", "Set word")
+	if strings.Contains(page.body, "alias") {
+		t.Errorf("the page speaks of other ways to give it:\n%s", page.body)
+	}
 	to := action(t, link, page.body)
 	post(t, to, word("BBBB-BBBB", canary)).wants(t, http.StatusForbidden, "The code is wrong", "tries left: 4")
 	post(t, to, word("", canary)).wants(t, http.StatusUnprocessableEntity, "Enter the code.")
@@ -286,11 +289,11 @@ func TestAWrongPassphraseCanBeEnteredAgain(t *testing.T) {
 	}
 	link, _ := r.web.Link(a.ID)
 	page := get(t, link)
-	page.wants(t, http.StatusOK, "What opens the file", "The file")
+	page.wants(t, http.StatusOK, "Open file")
 	first := action(t, link, page.body)
 	sent := map[string]string{"code": code.Reveal(), "give.file": "file:content", "give.passphrase": "wrong", "give.passphrase.again": "wrong"}
 	res := post(t, first, sent)
-	res.wants(t, http.StatusUnprocessableEntity, "The passphrase does not open the file", "What opens the file")
+	res.wants(t, http.StatusUnprocessableEntity, "The passphrase does not open the file", "Passphrase")
 	if strings.Contains(res.body, `type="file"`) {
 		t.Error("the file is asked for again")
 	}
@@ -365,6 +368,7 @@ func TestWhatCannotBeReadNowIsNotLost(t *testing.T) {
 		}}
 	})
 	opened, err := r.web.Show(t.Context(), toolstest.AnnInSlack, "handle")
+	get(t, opened.Link).wants(t, http.StatusOK, "slack:T0001/U0ANN")
 	if err != nil {
 		t.Fatal(err)
 	}

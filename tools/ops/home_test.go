@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,6 +30,38 @@ type home struct {
 	ring     keyring.Ring
 	sessions *auth.Sessions
 	vault    *auth.Vault
+	opts     []toolstest.Option
+
+	mu    sync.Mutex
+	owned []func() // frees what this process holds until its end
+}
+
+// Lock is the store's, and remembers what only the end of a process frees.
+func (h *home) Lock(ctx context.Context, name string) (func(), error) {
+	release, err := h.DB.Locks.Lock(ctx, name)
+	if err == nil && strings.HasPrefix(name, "owner ") {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.owned = append(h.owned, release)
+	}
+	return release, err
+}
+
+// Held is the store's.
+func (h *home) Held(name string) (bool, error) { return h.DB.Locks.Held(name) }
+
+// end frees what the end of a process frees.
+func (h *home) end() {
+	h.t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, release := range h.owned {
+		release()
+	}
+	h.owned = nil
+	if err := h.DB.Close(); err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 // aliases are the words of the secrets that callers may name.
@@ -85,10 +119,10 @@ func atHome(t *testing.T, o duplicatitest.Options, opts ...toolstest.Option) *ho
 	h.bench = &bench{t: t, nas: nas, ann: toolstest.AnnAtTerminal}
 	h.ann.SameAccount = true
 	h.deps = ops.Deps{Servers: h.sessions, Key: keys.Fingerprint, Poll: 20 * time.Millisecond, Patience: 3 * time.Second}
-	opts = append([]toolstest.Option{toolstest.WithOperations(ops.All(h.deps)...), toolstest.WithServers("nas", "nas"),
+	h.opts = append([]toolstest.Option{toolstest.WithOperations(ops.All(h.deps)...), toolstest.WithServers("nas", "nas"),
 		toolstest.WithExplain(auth.Explain), toolstest.WithVault(h.vault),
-		toolstest.WithOptions(func(o *tools.Options) { o.Log = log })}, opts...)
-	h.Gate = toolstest.New(t, opts...)
+		toolstest.WithOptions(func(o *tools.Options) { o.Log, o.Locks = log, h })}, opts...)
+	h.Gate = toolstest.New(t, h.opts...)
 	return h
 }
 

@@ -31,6 +31,12 @@ const lockPoll = 10 * time.Millisecond
 // OpenLocks uses dir, and makes it with mode 0700, for locks that are shared
 // with every process that opens the same folder. It needs no database.
 func OpenLocks(dir string) (*Locks, error) {
+	// As root nothing would keep us from leaving a folder in another account's
+	// that it could not use.
+	above := filepath.Dir(dir)
+	if info, err := os.Stat(above); err == nil && !owned(info) {
+		return nil, fmt.Errorf("open locks: %s belongs to another account; run as that account, or give the store a folder of its own", above)
+	}
 	if err := folder(dir); err != nil {
 		return nil, fmt.Errorf("open locks: %w", err)
 	}

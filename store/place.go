@@ -53,11 +53,11 @@ func private(path string, info fs.FileInfo, want fs.FileMode) error {
 	if runtime.GOOS == "windows" {
 		return nil // the mode bits there say nothing; the profile's ACL holds
 	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return fmt.Errorf("%s has mode %04o, so other accounts can open it, and the store with it; make it private: chmod %04o %s", path, mode, want, path)
-	}
 	if !owned(info) {
 		return fmt.Errorf("%s belongs to another account; run as that account, or give the store a folder of its own", path)
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return fmt.Errorf("%s has mode %04o, so other accounts can open it, and the store with it; make it private: chmod %04o %s", path, mode, want, path)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/duplibot/duplibot/auth"
@@ -65,7 +66,8 @@ func newBot(cfg *config.Config, o botOptions) (*bot, error) {
 	state := filepath.Dir(cfg.Store.Path)
 	var err error
 	if b.locks, err = store.OpenLocks(filepath.Join(state, "locks")); err != nil {
-		return nil, err
+		return nil, tools.Errorf(tools.Unavailable, "the store cannot be used: %v; nothing was done", err).
+			WithHint("where a daemon has this store it does not run now: start it, with duplibot serve or by its service")
 	}
 	b.ring = o.Ring
 	if b.ring == nil {
@@ -149,11 +151,12 @@ func operations() *tools.Registry { return tools.NewRegistry(ops.All(ops.Deps{})
 
 func openRing(ctx context.Context, cfg *config.Config) (keyring.Ring, error) {
 	passphrase, err := auth.NewReferences(nil).Resolve(ctx, cfg.Keyring.Passphrase)
-	if err != nil && !cfg.Keyring.Passphrase.IsZero() {
-		return nil, fmt.Errorf("keyring.passphrase: %w", err)
-	}
 	if cfg.Keyring.Passphrase.IsZero() {
-		passphrase = secret.Value{}
+		passphrase, err = secret.Value{}, nil
+	}
+	if e := (*tools.Error)(nil); errors.As(err, &e) {
+		// In the form of the keyring's own errors: what is wrong; what to do.
+		return nil, fmt.Errorf("keyring.passphrase: %s; %s", strings.TrimSuffix(e.Message, "; nothing was done"), e.Hint)
 	}
 	return keyring.Open(ctx, keyring.Config{Backend: keyring.Backend(cfg.Keyring.Backend), Dir: cfg.Keyring.Folder, Passphrase: passphrase})
 }

@@ -194,6 +194,13 @@ func slackCommand(_ context.Context, r *cli.Run) int {
 	return cli.ExitDone
 }
 
+func versionCommand(_ context.Context, r *cli.Run) int {
+	if err := none(r, "version"); err != nil {
+		return r.Usage(err)
+	}
+	return r.Answer(map[string]string{"version": version()}, tools.View{Headline: "duplibot " + version()})
+}
+
 func docsCommand(_ context.Context, r *cli.Run) int {
 	check := false
 	if _, err := flags(r, "docs", func(f *flag.FlagSet) { f.BoolVar(&check, "check", false, "") }); err != nil {

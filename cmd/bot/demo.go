@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/duplibot/duplibot/auth/keyring"
 	"github.com/duplibot/duplibot/config"
@@ -61,18 +60,12 @@ func newDemo(ctx context.Context, generation string, log *slog.Logger) (d *demo,
 	if err = os.Mkdir(exports, 0o700); err != nil {
 		return d, err
 	}
-	own, err := config.OwnIdentity()
-	if err != nil {
-		return d, err
-	}
-	people := slices.Clone(demoPeople)
-	people[1].Identities = append(slices.Clone(people[1].Identities), own)
 	cfg := &config.Config{
 		Socket:        filepath.Join(d.folder, "duplibot.sock"),
 		Servers:       []config.Server{{Name: "nas", URL: d.server.URL, Password: ref}},
 		DefaultServer: "nas",
 		Store:         config.Store{Path: filepath.Join(d.folder, "state", "duplibot.db")},
-		People:        people,
+		People:        demoPeople,
 		Folders:       config.Folders{Import: exports, Export: exports},
 		MCP:           config.MCP{Toolsets: []string{"core", "admin"}},
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"github.com/duplibot/duplibot/adapters/mcp"
 	"github.com/duplibot/duplibot/config"
 	"github.com/duplibot/duplibot/duplicati/duplicatitest"
+	"github.com/duplibot/duplibot/secret"
 	"github.com/duplibot/duplibot/tools"
 )
 
@@ -146,10 +148,14 @@ func (d *demo) serveMCP(ctx context.Context) error {
 	}
 	defer listener.Close()
 	log := newLog(config.Log{Level: "error"}, os.Stderr)
-	bob := local.Options{
-		Door: marked{d.runner}, Decisions: d.desk, Registry: d.registry, Version: version(), Admin: d.admin.calls(), Log: log,
+	bob := d.caller(demoPeople[1].Name, tools.CLI)
+	admin := map[string]local.AdminCall{}
+	for name, call := range d.admin.calls() {
+		admin[name] = func(ctx context.Context, _ tools.Caller, args json.RawMessage) (any, error) { return call(ctx, bob, args) }
 	}
-	server, err := local.NewServer(bob)
+	server, err := local.NewServer(local.Options{
+		Door: oneDoor{marked{d.runner}, bob}, Decisions: oneDesk{d.desk, bob}, Registry: d.registry, Version: version(), Admin: admin, Log: log,
+	})
 	if err != nil {
 		return err
 	}
@@ -180,6 +186,57 @@ func (d *demo) writeConfig() (string, error) {
 	file := filepath.Join(d.folder, "duplibot.yaml")
 	text := fmt.Sprintf("servers:\n  nas:\n    url: %s\nsocket: %s\nstore: sqlite:%s\n", d.server.URL, d.cfg.Socket, filepath.Join(d.folder, "unused", "duplibot.db"))
 	return file, os.WriteFile(file, []byte(text), 0o600)
+}
+
+// oneDoor and oneDesk are a gate that takes everybody for the same person: in
+// the demo, whoever comes to the socket is bob.
+type oneDoor struct {
+	tools.Door
+	who tools.Caller
+}
+
+func (o oneDoor) Run(ctx context.Context, call tools.Call) (tools.Answer, error) {
+	call.Caller = o.who
+	return o.Door.Run(ctx, call)
+}
+
+func (o oneDoor) Needs(ctx context.Context, call tools.Call) ([]tools.Param, error) {
+	call.Caller = o.who
+	return o.Door.Needs(ctx, call)
+}
+
+func (o oneDoor) Operations(ctx context.Context, _ tools.Caller) ([]*tools.Operation, error) {
+	return o.Door.Operations(ctx, o.who)
+}
+
+type oneDesk struct {
+	*tools.Desk
+	who tools.Caller
+}
+
+func (o oneDesk) Decide(ctx context.Context, d tools.Decision) (tools.Approval, error) {
+	d.Caller = o.who
+	return o.Desk.Decide(ctx, d)
+}
+
+func (o oneDesk) Withdraw(ctx context.Context, id string, _ tools.Caller) (tools.Approval, error) {
+	return o.Desk.Withdraw(ctx, id, o.who)
+}
+
+func (o oneDesk) Settle(ctx context.Context, id string, _ tools.Caller, tookEffect bool) (tools.Approval, error) {
+	return o.Desk.Settle(ctx, id, o.who, tookEffect)
+}
+
+func (o oneDesk) MayDecide(ctx context.Context, a tools.Approval, _ tools.Caller) error {
+	return o.Desk.MayDecide(ctx, a, o.who)
+}
+
+func (o oneDesk) Hold(ctx context.Context, _ tools.Caller, v secret.Value) (tools.Secret, error) {
+	return o.Desk.Hold(ctx, o.who, v)
+}
+
+func (o oneDesk) Fetch(ctx context.Context, _ tools.Caller, handle string) (secret.Value, error) {
+	return o.Desk.Fetch(ctx, o.who, handle)
 }
 
 // marked is a gate whose every answer says that it is simulated.

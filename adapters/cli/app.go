@@ -54,6 +54,10 @@ type Link struct {
 	Decisions tools.Decisions
 	Caller    tools.Caller // with Surface CLI
 
+	// Resolve finds the word of a reference as this account, where the gate
+	// works as another one; nil: the gate finds it.
+	Resolve func(context.Context, secret.Ref) (secret.Value, error)
+
 	Admin Admin        // nil: the records cannot be reached from here
 	Close func() error // may be nil
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/duplibot/duplibot/adapters/cli"
+	"github.com/duplibot/duplibot/secret"
 	"github.com/duplibot/duplibot/tools"
 	"github.com/duplibot/duplibot/tools/toolstest"
 
@@ -34,6 +35,7 @@ type terminal struct {
 	caller  tools.Caller
 	seen    cli.Globals // what Connect was given
 	admin   cli.Admin
+	resolve func(context.Context, secret.Ref) (secret.Value, error)
 }
 
 // safeBuffer can be written to by a command and read by its test.
@@ -61,7 +63,7 @@ func newTerminal(t *testing.T, typed string, opts ...toolstest.Option) *terminal
 		Name: "duplibot", Version: "1.0", Registry: term.gate.Registry,
 		Connect: func(_ context.Context, g cli.Globals) (*cli.Link, error) {
 			term.seen = g
-			return &cli.Link{Door: term.gate.Runner, Decisions: term.gate.Desk, Caller: term.caller, Admin: term.admin}, nil
+			return &cli.Link{Door: term.gate.Runner, Decisions: term.gate.Desk, Caller: term.caller, Admin: term.admin, Resolve: term.resolve}, nil
 		},
 		Stdin: strings.NewReader(typed), Stdout: term.out, Stderr: term.err, Dir: t.TempDir(),
 		Now:  func() time.Time { return term.gate.Clock.Now() },

@@ -21,6 +21,9 @@ func (r *Run) give(ctx context.Context, op *tools.Operation, call *tools.Call, a
 	if err := r.giveFiles(ctx, op, call); err != nil {
 		return err
 	}
+	if err := r.giveReferences(ctx, op, call); err != nil {
+		return err
+	}
 	for _, name := range asked {
 		for _, p := range secretParams(op) {
 			if p.Name == name {
@@ -120,6 +123,30 @@ func (r *Run) giveFiles(ctx context.Context, op *tools.Operation, call *tools.Ca
 			return err
 		}
 		held, err := r.link.Decisions.Hold(ctx, r.link.Caller, content)
+		if err != nil {
+			return err
+		}
+		call.Args[p.Name] = string(held)
+	}
+	return nil
+}
+
+// giveReferences finds what references name with the rights of who named them.
+func (r *Run) giveReferences(ctx context.Context, op *tools.Operation, call *tools.Call) error {
+	if r.link.Resolve == nil {
+		return nil
+	}
+	for _, p := range secretParams(op) {
+		text, _ := call.Args[p.Name].(string)
+		ref, is := tools.Secret(text).Ref()
+		if !is {
+			continue
+		}
+		word, err := r.link.Resolve(ctx, ref)
+		if err != nil {
+			return err
+		}
+		held, err := r.link.Decisions.Hold(ctx, r.link.Caller, word)
 		if err != nil {
 			return err
 		}

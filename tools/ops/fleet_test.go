@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/duplibot/duplibot/auth"
 	"github.com/duplibot/duplibot/duplicati"
 	"github.com/duplibot/duplibot/duplicati/duplicatitest"
 	"github.com/duplibot/duplibot/secret"
@@ -25,7 +26,7 @@ const password = "correct-password"
 type fleet struct {
 	mu      sync.Mutex
 	at      map[string]*account
-	fakes   map[string]*duplicatitest.Server
+	within  time.Duration
 	staging error // fails StagePassword
 }
 
@@ -40,10 +41,13 @@ type account struct {
 	logins   int
 }
 
-func newFleet(t testing.TB, fakes map[string]*duplicatitest.Server) *fleet {
-	f := &fleet{at: map[string]*account{}, fakes: fakes}
+// callWithin is how long a test's call to a server may take.
+const callWithin = 10 * time.Second
+
+func newFleet(t testing.TB, within time.Duration, fakes map[string]*duplicatitest.Server) *fleet {
+	f := &fleet{at: map[string]*account{}, within: within}
 	for name, fake := range fakes {
-		bare, err := duplicati.New(duplicati.Options{URL: fake.URL, Timeout: 5 * time.Second})
+		bare, err := duplicati.New(duplicati.Options{URL: fake.URL, Timeout: within})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +135,7 @@ func (f *fleet) Logout(ctx context.Context, server string) (tools.LoggedOut, err
 }
 
 func (f *fleet) Diagnose(ctx context.Context, server string) (duplicati.Diagnosis, error) {
-	return duplicati.Diagnose(ctx, duplicati.Options{URL: f.account(server).url, Timeout: 2 * time.Second})
+	return duplicati.Diagnose(ctx, duplicati.Options{URL: f.account(server).url, Timeout: f.within})
 }
 
 func (f *fleet) ProvePassword(ctx context.Context, server string, pw secret.Value) error {
@@ -162,29 +166,6 @@ func (f *fleet) KeepPassword(_ context.Context, server string) (tools.KeptPasswo
 	return tools.KeptPassword{Where: "the test's memory", Overrides: "env:NAS_PASSWORD"}, nil
 }
 
-// explain turns what the client says into words, as the package that keeps
-// sessions does.
-func explain(err error, server string) *tools.Error {
-	var e *duplicati.Error
-	if !errors.As(err, &e) {
-		return nil
-	}
-	code := tools.OperationFailed
-	switch {
-	case e.Uncertain:
-		code = tools.UnknownOutcome
-	case errors.Is(e, duplicati.Unreachable):
-		code = tools.Unavailable
-	case e.Kind == duplicati.LoginFailed || e.Kind == duplicati.NotAuthorized:
-		code = tools.NotLoggedIn
-	case e.Kind == duplicati.NotFound:
-		code = tools.NotFound
-	case e.Kind == duplicati.Unsupported:
-		code = tools.Unsupported
-	}
-	return tools.Errorf(code, "%s: %s", server, e).Because(err)
-}
-
 // bench is a gate with every operation over one server or more.
 type bench struct {
 	*toolstest.Gate
@@ -199,12 +180,17 @@ func theKey(context.Context) ([]byte, error) { return bytes.Repeat([]byte{9}, 32
 
 func start(t *testing.T, o duplicatitest.Options, opts ...toolstest.Option) *bench {
 	t.Helper()
+	return startWithin(t, callWithin, o, opts...)
+}
+
+func startWithin(t *testing.T, within time.Duration, o duplicatitest.Options, opts ...toolstest.Option) *bench {
+	t.Helper()
 	o.Password = password
 	nas := duplicatitest.Start(t, o)
-	b := &bench{t: t, ann: toolstest.AnnAtTerminal, nas: nas, fleet: newFleet(t, map[string]*duplicatitest.Server{"nas": nas})}
+	b := &bench{t: t, ann: toolstest.AnnAtTerminal, nas: nas, fleet: newFleet(t, within, map[string]*duplicatitest.Server{"nas": nas})}
 	b.deps = ops.Deps{Servers: b.fleet, Key: theKey, Poll: 20 * time.Millisecond, Patience: 3 * time.Second}
 	opts = append([]toolstest.Option{toolstest.WithOperations(ops.All(b.deps)...), toolstest.WithServers("nas", "nas"),
-		toolstest.WithExplain(explain)}, opts...)
+		toolstest.WithExplain(auth.Explain)}, opts...)
 	b.Gate = toolstest.New(t, opts...)
 	return b
 }

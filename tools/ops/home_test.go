@@ -82,7 +82,7 @@ func atHome(t *testing.T, o duplicatitest.Options, opts ...toolstest.Option) *ho
 			t.Fatal(err)
 		}
 	}
-	for _, d := range []string{"import", "export"} {
+	for _, d := range []string{"import", "export", "state"} {
 		must(os.Mkdir(h.path(d), 0o700))
 	}
 	var known []auth.Alias
@@ -95,7 +95,7 @@ func atHome(t *testing.T, o duplicatitest.Options, opts ...toolstest.Option) *ho
 	var err error
 	h.ring, err = keyring.Open(ctx, keyring.Config{Backend: keyring.File, Dir: h.path("ring"), Passphrase: keyring.NewPassphrase()})
 	must(err)
-	locks, err := store.OpenLocks(h.path("locks"))
+	locks, err := store.OpenLocks(h.path("state", "locks"))
 	must(err)
 	log := slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	refs, keys := auth.NewReferences(h.ring), auth.NewKeys(h.ring, locks)
@@ -113,7 +113,7 @@ func atHome(t *testing.T, o duplicatitest.Options, opts ...toolstest.Option) *ho
 		}
 	})
 	h.vault, err = auth.NewVault(auth.VaultOptions{
-		Ring: h.ring, Keys: keys, References: refs, Folder: h.path("vault"), Import: h.path("import"), Export: h.path("export"), Aliases: known, Log: log,
+		Ring: h.ring, Keys: keys, References: refs, Folder: h.path("state", "vault"), Import: h.path("import"), Export: h.path("export"), Aliases: known, Log: log,
 	})
 	must(err)
 	h.bench = &bench{t: t, nas: nas, ann: toolstest.AnnAtTerminal}
@@ -152,5 +152,5 @@ func (h *home) holds(word string) string {
 // fakeClient looks at the server past the bot.
 func (h *home) fakeClient() *duplicati.Client {
 	h.t.Helper()
-	return newFleet(h.t, map[string]*duplicatitest.Server{"nas": h.nas}).account("nas").client
+	return newFleet(h.t, callWithin, map[string]*duplicatitest.Server{"nas": h.nas}).account("nas").client
 }

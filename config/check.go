@@ -22,6 +22,7 @@ type checker struct {
 
 var (
 	serverForm    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$`)
+	groupForm     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9._-]{0,31}$`)
 	personForm    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,39}$`)
 	aliasForm     = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,39}$`)
 	operationForm = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
@@ -85,6 +86,9 @@ func (k *checker) all() {
 	k.path("socket", c.Socket)
 	if len(c.Socket) > 100 {
 		k.bad("socket", "", "the path of a socket is at most 100 bytes long")
+	}
+	if c.SocketGroup != "" && !groupForm.MatchString(c.SocketGroup) {
+		k.bad("socket_group", "a name such as duplibot", "this cannot be the name of a group")
 	}
 	k.servers()
 	k.keyring()

@@ -17,16 +17,19 @@ type Config struct {
 	Keyring       Keyring  `yaml:"keyring"`
 	Store         Store    `yaml:"store"`
 	Socket        string   `yaml:"socket"` // absolute path of the daemon's unix socket
-	People        []Person `yaml:"people,keyed=Name"`
-	Groups        []Group  `yaml:"groups,keyed=ID:Roles"`
-	Secrets       []Alias  `yaml:"secrets,keyed=Name"`
-	Folders       Folders  `yaml:"folders"`
-	Policy        Policy   `yaml:"policy"`
-	Slack         *Slack   `yaml:"slack"` // nil: no Slack
-	MCP           MCP      `yaml:"mcp"`
-	Web           *Web     `yaml:"web"` // nil: no one-time pages
-	Watch         Watch    `yaml:"watch"`
-	Log           Log      `yaml:"log"`
+	// SocketGroup is the group of this host whose members may connect to it, so
+	// that they can be asked who they are; "" is the daemon's account and root.
+	SocketGroup string   `yaml:"socket_group"`
+	People      []Person `yaml:"people,keyed=Name"`
+	Groups      []Group  `yaml:"groups,keyed=ID:Roles"`
+	Secrets     []Alias  `yaml:"secrets,keyed=Name"`
+	Folders     Folders  `yaml:"folders"`
+	Policy      Policy   `yaml:"policy"`
+	Slack       *Slack   `yaml:"slack"` // nil: no Slack
+	MCP         MCP      `yaml:"mcp"`
+	Web         *Web     `yaml:"web"` // nil: no one-time pages
+	Watch       Watch    `yaml:"watch"`
+	Log         Log      `yaml:"log"`
 
 	// Warnings are findings that did not keep the file from being used.
 	Warnings []Finding `yaml:"-"`

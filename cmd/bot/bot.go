@@ -108,6 +108,13 @@ func newBot(cfg *config.Config, o botOptions) (*bot, error) {
 			Path: cfg.Store.Path, Now: o.Now,
 			AuditKey: b.keys.Audit,
 			Anchored: func(a store.Anchor) { b.anchors.Set(auth.Anchor(a)) },
+			Known: func(ctx context.Context) (store.Anchor, bool, error) {
+				a, ok, err := b.anchors.Read(ctx)
+				if errors.Is(err, keyring.ErrCorrupt) {
+					return store.Anchor{}, false, nil
+				}
+				return store.Anchor(a), ok, err
+			},
 		})
 	}}
 	b.runner, b.desk, err = tools.New(tools.Options{

@@ -151,7 +151,9 @@ func (d *demo) serveMCP(ctx context.Context) error {
 	bob := d.caller(demoPeople[1].Name, tools.CLI)
 	admin := map[string]local.AdminCall{}
 	for name, call := range d.admin.calls() {
-		admin[name] = func(ctx context.Context, _ tools.Caller, args json.RawMessage) (any, error) { return call(ctx, bob, args) }
+		admin[name] = func(ctx context.Context, _ tools.Caller, args json.RawMessage) (any, error) {
+			return call(ctx, bob, args)
+		}
 	}
 	server, err := local.NewServer(local.Options{
 		Door: oneDoor{marked{d.runner}, bob}, Decisions: oneDesk{d.desk, bob}, Registry: d.registry, Version: version(), Admin: admin, Log: log,

@@ -8,6 +8,7 @@ import (
 
 	"github.com/duplibot/duplibot/adapters/cli"
 	"github.com/duplibot/duplibot/adapters/local"
+	"github.com/duplibot/duplibot/auth"
 	"github.com/duplibot/duplibot/config"
 	"github.com/duplibot/duplibot/tools"
 )
@@ -23,7 +24,7 @@ func connect(ctx context.Context, g cli.Globals) (*cli.Link, error) {
 		if d != nil {
 			caller, err := ownCaller(tools.CLI, "")
 			caller.SameAccount = false
-			return &cli.Link{Door: d, Decisions: d, Caller: caller, Admin: d}, err
+			return &cli.Link{Door: d, Decisions: d, Caller: caller, Admin: d, Resolve: auth.NewReferences(nil).Resolve}, err
 		}
 	}
 	b, err := ownBot(ctx, g)

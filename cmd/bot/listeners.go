@@ -53,7 +53,7 @@ func (b *bot) listeners(ctx context.Context, db *store.DB, group *errgroup.Group
 		if pages, err = web.New(web.Options{
 			Desk: b.desk, Pages: webPages{db.Pages}, Registry: b.registry, Key: b.keys.Fingerprint,
 			Listen: w.Listen, URL: w.URL, CertFile: w.TLS.CertFile, KeyFile: w.TLS.KeyFile,
-			Also: also, Log: b.log,
+			Also: also, Log: b.log, Name: func(c tools.Caller) string { return b.people.Who(c).Name },
 		}); err != nil {
 			return "", err
 		}

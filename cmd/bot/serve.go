@@ -45,11 +45,7 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 	if _, err := db.Audit.Append(ctx, tools.Record{Event: tools.EventConfig, Detail: "started: " + b.policy.String() + ", version " + version()}); err != nil {
 		return err
 	}
-	socket := cfg.Socket
-	if socket == "" {
-		socket = config.SocketPlaces()[0]
-	}
-	listener, err := local.Listen(socket, "")
+	listener, err := local.Listen(cfg.Socket, cfg.SocketGroup)
 	if err != nil {
 		return err
 	}

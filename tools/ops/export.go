@@ -16,11 +16,11 @@ import (
 
 type exportIn struct {
 	Backups     []string     `json:"backups" jsonschema:"IDs or exact names, or all" tool:"rest,complete=backups"`
-	Passphrase  tools.Secret `json:"encryption_passphrase,omitempty" jsonschema:"For the files: an alias, page, or generate"`
+	Passphrase  tools.Secret `json:"encryption_passphrase,omitempty" jsonschema:"For the files: an alias, page, or generate" tool:"new"`
 	Secrets     bool         `json:"export_passwords,omitempty" jsonschema:"Keep passwords in them; a person must agree"`
 	Unencrypted bool         `json:"unencrypted,omitempty" jsonschema:"In clear; a person must agree"`
 	Overwrite   bool         `json:"overwrite,omitempty" jsonschema:"Replace files that are there"`
-	Folder      string       `json:"destination,omitempty" jsonschema:"Folder to write to; the export folder when left out" tool:"path"`
+	Folder      string       `json:"destination,omitempty" jsonschema:"Folder to write to; the export folder when left out" tool:"path,here"`
 	tools.OnServer
 }
 

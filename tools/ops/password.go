@@ -11,7 +11,7 @@ import (
 )
 
 type passwordIn struct {
-	New tools.Secret `json:"new_password" jsonschema:"An alias, page, or generate; never the password itself" tool:"pos"`
+	New tools.Secret `json:"new_password" jsonschema:"An alias, page, or generate; never the password itself" tool:"pos,new"`
 	tools.OnServer
 }
 

@@ -50,8 +50,11 @@ func (f *follower) out(l look, end *outcome) taskOut {
 		server: f.env.Server, seen: l, end: end, report: f.report(l),
 	}
 	if p := l.Progress; p != nil {
-		percent := float64(int(p.Fraction*1000)) / 10
-		out.Phase, out.Percent = p.Phase, &percent
+		out.Phase = p.Phase
+		if p.Fraction >= 0 {
+			percent := float64(int(p.Fraction*1000)) / 10
+			out.Percent = &percent
+		}
 		out.FilesDone, out.FilesTotal, out.BytesDone, out.BytesTotal = p.DoneFiles, p.TotalFiles, p.DoneBytes, p.TotalBytes
 		out.BytesPerS = max(p.Speed, 0)
 		if p.Left != nil {

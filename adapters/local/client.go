@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/duplibot/duplibot/secret"
@@ -16,9 +17,10 @@ import (
 
 // How long a client waits, where its context does not end before.
 const (
-	dialWithin   = 5 * time.Second  // to be greeted
-	silentWithin = 45 * time.Second // between two frames of a call that runs
-	goingWithin  = 2 * time.Second  // for the answer to a cancelled call
+	dialWithin   = 5 * time.Second        // to be greeted
+	silentWithin = 45 * time.Second       // between two frames of a call that runs
+	goingWithin  = 2 * time.Second        // for the answer to a cancelled call
+	fullWait     = 100 * time.Millisecond // before it asks a daemon again that has too many clients
 )
 
 // Client reaches the daemon over its socket. It is a tools.Door and a
@@ -28,6 +30,7 @@ const (
 type Client struct {
 	path     string
 	registry *tools.Registry
+	digest   func() string // of registry, when there is somebody to be told
 	hello    hello
 }
 
@@ -49,10 +52,14 @@ type ClientOptions struct {
 
 // NewClient makes a client. Nothing is connected yet.
 func NewClient(o ClientOptions) *Client {
-	return &Client{path: o.Path, registry: o.Registry, hello: hello{
-		Protocol: protocol, Version: o.Version, Registry: digest(o.Registry),
-		Surface: o.Surface, Client: label(o.Name), Channel: label(o.Channel),
-	}}
+	return &Client{
+		path: o.Path, registry: o.Registry,
+		digest: sync.OnceValue(func() string { return digest(o.Registry) }),
+		hello: hello{
+			Protocol: protocol, Version: o.Version,
+			Surface: o.Surface, Client: label(o.Name), Channel: label(o.Channel),
+		},
+	}
 }
 
 // As returns a client that calls itself by another name, such as an assistant
@@ -101,6 +108,21 @@ func (c *Client) dial(ctx context.Context) (*net.UnixConn, welcome, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialWithin)
 	defer cancel()
+	for {
+		conn, w, err := c.connect(ctx)
+		if tools.CodeOf(err) != tools.TooMany {
+			return conn, w, err
+		}
+		// Its places are taken for as long as calls run, which mostly is not long.
+		select {
+		case <-ctx.Done():
+			return conn, w, err
+		case <-time.After(fullWait):
+		}
+	}
+}
+
+func (c *Client) connect(ctx context.Context) (*net.UnixConn, welcome, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", c.path)
 	if err != nil {
 		return nil, welcome{}, c.unreached(ctx, err)
@@ -127,8 +149,10 @@ func (c *Client) greet(ctx context.Context, conn *net.UnixConn) (welcome, error)
 			conn.SetDeadline(time.Time{})
 		}
 	}()
+	h := c.hello
+	h.Registry = c.digest()
 	var w welcome
-	err = writeJSON(conn, helloFrame, c.hello)
+	err = writeJSON(conn, helloFrame, h)
 	// A daemon that refuses before it reads may be gone already; its words are not.
 	if err2 := readJSON(conn, welcomeFrame, &w); err2 != nil {
 		return welcome{}, c.unreached(ctx, errors.Join(err, err2))
@@ -136,7 +160,7 @@ func (c *Client) greet(ctx context.Context, conn *net.UnixConn) (welcome, error)
 	if w.Refused != nil {
 		return welcome{}, w.Refused
 	}
-	if e := c.hello.differ(w); e != nil {
+	if e := h.differ(w); e != nil {
 		return welcome{}, e
 	}
 	return w, nil

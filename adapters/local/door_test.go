@@ -304,12 +304,13 @@ func TestSecretsTravelInFramesOfTheirOwn(t *testing.T) {
 }
 
 func TestManyClientsAtOnce(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	var wg sync.WaitGroup
-	for i := range 40 {
+	for i := range 200 { // of one account, which has fewer places
 		wg.Go(func() {
 			c := r.client([]tools.Surface{tools.CLI, tools.MCP}[i%2])
-			for range 10 {
+			for range 3 {
 				if a, err := c.Run(t.Context(), tools.Call{Operation: "list-things"}); err != nil || !bytes.Contains(a.Result, []byte(`"things"`)) {
 					t.Errorf("client %d: %s %v", i, a.Result, err)
 				}
@@ -320,6 +321,7 @@ func TestManyClientsAtOnce(t *testing.T) {
 }
 
 func TestCancelling(t *testing.T) {
+	t.Parallel()
 	entered := make(chan struct{}, 1)
 	var block func(ctx context.Context) error
 	r := newRig(t, nil)

@@ -4,6 +4,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"github.com/duplibot/duplibot/tools"
 )
 
 // What tests of the wire need of it.
@@ -13,6 +15,8 @@ const (
 )
 
 func Digest(s *Server) string { return s.digest }
+
+func DigestOf(ops ...tools.Operation) string { return digest(tools.NewRegistry(ops...)) }
 
 // Patient reads as a client does that waits for wait.
 func Patient(c *net.UnixConn, wait time.Duration) io.Reader { return &patient{conn: c, wait: wait} }

@@ -1,8 +1,6 @@
 package local
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 
@@ -111,23 +109,6 @@ type fetchBody struct {
 type adminBody struct {
 	Name string          `json:"name"`
 	Args json.RawMessage `json:"args,omitempty"`
-}
-
-// digest is equal for two registries whose operations look the same to a
-// caller: names, risks, parameters and schemas.
-func digest(r *tools.Registry) string {
-	sum := sha256.New()
-	enc := json.NewEncoder(sum)
-	for _, op := range r.All() {
-		enc.Encode([]any{op.Name, op.Toolset, op.Risk, op.LeastRole(), op.Idempotent, op.Global, op.HasPlan(), op.OutputSchema()})
-		for _, p := range op.Params {
-			enc.Encode(p)
-		}
-		for _, s := range tools.Surfaces {
-			enc.Encode(op.InputSchema(s))
-		}
-	}
-	return hex.EncodeToString(sum.Sum(nil)[:16])
 }
 
 // shown is a request as it leaves the daemon.

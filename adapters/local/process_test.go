@@ -291,6 +291,7 @@ func hear(t *testing.T, lines <-chan string, want string) {
 }
 
 func TestADaemonKilledInTheMiddleOfACall(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(folder(t), "s.sock")
 	registry := tools.NewRegistry(toolstest.NewWorld().Operations()...)
 	c := local.NewClient(local.ClientOptions{Path: path, Registry: registry, Version: "1.2.3", Surface: tools.CLI})
@@ -338,13 +339,35 @@ func TestADaemonThatHangs(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(folder(t), "s.sock")
 	d, _ := daemon(t, path)
-	if err := d.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	freeze(t, d.Process)
 	c := local.NewClient(local.ClientOptions{Path: path, Registry: tools.NewRegistry(toolstest.NewWorld().Operations()...), Version: "1.2.3", Surface: tools.CLI})
 	began := time.Now()
 	_, err := c.Run(t.Context(), tools.Call{Operation: "start", Args: map[string]any{"thing": "1"}})
 	if e := want(t, err, tools.Unavailable); !strings.Contains(e.Message, "does not answer; nothing was done") || time.Since(began) > 10*time.Second {
 		t.Errorf("after %v: %v", time.Since(began), e)
 	}
+}
+
+// freeze stops a process, and waits until each of its threads stands still.
+func freeze(t *testing.T, p *os.Process) {
+	t.Helper()
+	if err := p.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(time.Millisecond) {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		running := false
+		for _, path := range threads {
+			stat, err := os.ReadFile(path)
+			_, state, _ := strings.Cut(string(stat), ") ")
+			running = running || err == nil && !strings.HasPrefix(state, "T")
+		}
+		if !running {
+			return
+		}
+	}
+	t.Fatal("it does not stop")
 }

@@ -146,7 +146,7 @@ func (s *Server) serve(serving, calls context.Context, c *net.UnixConn) {
 	goOn := context.AfterFunc(serving, func() { c.SetReadDeadline(time.Now()) })
 	defer goOn()
 	if !s.enter(uid) {
-		s.Log.Warn("too many clients", "uid", uid)
+		s.Log.Debug("too many clients", "uid", uid) // who waits asks ten times a second
 		s.welcome(c, uid, tools.Errorf(tools.TooMany, "the daemon has as many clients as it takes; nothing was done").
 			WithHint("try again in a moment").Retryable())
 		return

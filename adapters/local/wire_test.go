@@ -2,6 +2,7 @@ package local_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -57,6 +58,64 @@ func TestProgramsOfTwoVersionsSaySo(t *testing.T) {
 		if err != nil || d.Version != "1.2.3" || d.UID != os.Geteuid() || d.Caller != os.Geteuid() {
 			t.Errorf("%+v, %v", d, err)
 		}
+	})
+}
+
+func TestWhatTwoProgramsMustHaveInCommon(t *testing.T) {
+	type in struct {
+		tools.OnServer
+		Thing string `json:"thing" jsonschema:"which one" tool:"pos"`
+	}
+	type otherWords struct {
+		tools.OnServer
+		Thing string `json:"thing" jsonschema:"the thing that is meant" tool:"pos"`
+	}
+	type otherPlace struct {
+		tools.OnServer
+		Thing string `json:"thing" jsonschema:"which one" tool:"pos,cli"`
+	}
+	type otherKind struct {
+		tools.OnServer
+		Thing int `json:"thing" jsonschema:"which one" tool:"pos"`
+	}
+	type out struct {
+		Sizes []struct {
+			Bytes int64 `json:"bytes"`
+		} `json:"sizes"`
+	}
+	type otherOut struct {
+		Sizes []struct {
+			Bytes string `json:"bytes"`
+		} `json:"sizes"`
+	}
+	spec := tools.Spec{Name: "look", Summary: "Look at a thing", Group: "things", Toolset: "core", Risk: tools.Read}
+	change := spec
+	change.Risk = tools.Change
+	words := spec
+	words.Summary = "Look at something"
+	same := local.DigestOf(operation[in, out](spec))
+	for name, c := range map[string]struct {
+		op   tools.Operation
+		fits bool
+	}{
+		"the same":                    {operation[in, out](spec), true},
+		"other words":                 {operation[in, out](words), true},
+		"other words on an argument":  {operation[otherWords, out](spec), true},
+		"another risk":                {operation[in, out](change), false},
+		"an argument of another kind": {operation[otherKind, out](spec), false},
+		"an argument elsewhere":       {operation[otherPlace, out](spec), false},
+		"another result":              {operation[in, otherOut](spec), false},
+	} {
+		if fits := local.DigestOf(c.op) == same; fits != c.fits {
+			t.Errorf("%s: fits is %v", name, fits)
+		}
+	}
+}
+
+func operation[In, Out any](spec tools.Spec) tools.Operation {
+	return tools.Define(spec, tools.Handler[In, Out]{
+		Do:   func(context.Context, tools.Env, In) (out Out, err error) { return out, nil },
+		View: func(Out) tools.View { return tools.View{} },
 	})
 }
 
@@ -127,6 +186,7 @@ func TestAServerSurvivesWhatClientsSend(t *testing.T) {
 }
 
 func TestOneAccountCannotTakeAllPlaces(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, nil)
 	var conns []raw
 	for range local.MaxClientsUID {
@@ -195,6 +255,7 @@ func TestAClientThatReadsNothingSlowsNothing(t *testing.T) {
 }
 
 func TestAClientThatWasStoppedFindsItsAnswer(t *testing.T) {
+	t.Parallel()
 	folder := folder(t)
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(folder, "s"), Net: "unix"})
 	if err != nil {
@@ -285,4 +346,55 @@ func TestStoppingCancelsWhatDoesNotEndInTime(t *testing.T) {
 		t.Errorf("stopped with %v", err)
 	}
 	want(t, <-answered, tools.Canceled)
+}
+
+func FuzzAServerTakesAnything(f *testing.F) {
+	f.Add([]byte("h\x00\x00\x00\x02{}r\x00\x00\x00\x02{}"))
+	f.Add([]byte("h\x00\x00\x00\x16{\"protocol\":1,\"x\":[1]}"))
+	f.Add([]byte("s\xff\xff\xff\xffc\x00\x00\x00\x00"))
+	g := toolstest.New(f, toolstest.WithPeople(people))
+	s, err := local.NewServer(local.Options{Door: g.Runner, Decisions: g.Desk, Registry: g.Registry, Version: "1.2.3"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	greeting, err := json.Marshal(map[string]any{"protocol": local.Protocol, "registry": local.Digest(s), "surface": "mcp"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "local")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { os.RemoveAll(dir) })
+	l, err := local.Listen(filepath.Join(dir, "s.sock"), "")
+	if err != nil {
+		f.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, l) }()
+	f.Cleanup(func() { cancel(); <-ended })
+	f.Fuzz(func(t *testing.T, sent []byte) {
+		for _, greeted := range []bool{false, true} {
+			c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: l.Path(), Net: "unix"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.SetDeadline(time.Now().Add(20 * time.Second))
+			if greeted {
+				if err := local.WriteFrame(c, 'h', greeting); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.Write(sent) // it may hang up in the middle
+			c.CloseWrite()
+			if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("greeted %v: it neither answers nor hangs up", greeted)
+			}
+			c.Close()
+		}
+		if did := g.World.Did(); len(did) != 0 {
+			t.Errorf("it did %v", did)
+		}
+	})
 }

@@ -230,6 +230,15 @@ func detailOf(b duplicati.Backup) *backupDetail {
 	return d
 }
 
+// lastGood is when a backup last did its work: a run that found nothing new
+// makes no version, and is none the worse for it.
+func lastGood(f duplicati.Facts) time.Time {
+	if f.LastFinished.After(f.LastBackup) {
+		return f.LastFinished
+	}
+	return f.LastBackup
+}
+
 func viewList(out listOut) tools.View {
 	v := tools.View{Headline: plural(out.Total, "backup", "backups"), Tone: tools.Good}
 	switch {
@@ -255,7 +264,7 @@ func viewList(out listOut) tools.View {
 		if b.Activity != "" {
 			condition += ", " + b.Activity
 		}
-		row := []string{b.ID, b.Name, condition, clock(b.facts.LastBackup), nextRun(b)}
+		row := []string{b.ID, b.Name, condition, clock(lastGood(b.facts)), nextRun(b)}
 		if out.detailed {
 			took := "-"
 			if b.facts.LastDuration > 0 {

@@ -84,6 +84,13 @@ func (r *Run) at(ctx context.Context, words []string, current string) choices {
 	line, err := a.read(words)
 	r.Globals = line.globals
 	r.Globals.Completing = true
+	for i, word := range line.rest { // an operation's own option by now
+		if value, is := strings.CutPrefix(word, "--server="); is {
+			r.Globals.Server = value
+		} else if word == "--server" && i+1 < len(line.rest) {
+			r.Globals.Server = line.rest[i+1]
+		}
+	}
 	if err != nil && line.name != "" && line.op == nil && line.command == nil {
 		return choices{}
 	}

@@ -123,7 +123,7 @@ func reference(option, value string) (secret.Ref, error) {
 	ref, err := secret.ParseRef(value)
 	if err != nil || ref.IsZero() {
 		return secret.Ref{}, tools.Errorf(tools.InvalidArgument, "--%s takes a reference and not the secret itself, which other accounts could read from the list of processes; nothing was done", option).
-			WithHint("such as --%s env:NAME or --%s file:PATH; or without a value, to type it", option, option)
+			WithHint("such as --%s env:NAME or --%s file:PATH; or without a value at the end of the line, to type it", option, option)
 	}
 	return ref, nil
 }
@@ -238,6 +238,11 @@ func (a *App) oneDash(line *commandLine, word string) error {
 	return tools.Errorf(tools.InvalidArgument, "options begin with two dashes; nothing was done").WithHint("did you mean --%s?", name)
 }
 
+func (a *App) has(name string) bool {
+	op, command := a.find(name)
+	return op != nil || command != nil
+}
+
 func (a *App) find(name string) (*tools.Operation, *Command) {
 	if c := a.command(name); c != nil {
 		return nil, c
@@ -282,10 +287,9 @@ func (a *App) option(line *commandLine, words []string, word string) (int, error
 			return 0, tools.Errorf(tools.InvalidArgument, "--%s is true or false; nothing was done", name)
 		}
 	case g.optional && !has:
-		if len(words) > 1 {
-			if ref, err := secret.ParseRef(words[1]); err == nil && !ref.IsZero() {
-				value, used = words[1], 1
-			}
+		// Nothing, or the command, may follow. Another word may be the secret.
+		if !lacksValue(words) && (line.name != "" || !a.has(words[1])) {
+			value, used = words[1], 1
 		}
 	case !has && lacksValue(words), has && value == "":
 		return 0, needsValue(name)
@@ -350,36 +354,42 @@ func ownParam(op *tools.Operation, name string) *tools.Param {
 
 // unknownOption names the options that there are, and the near one first.
 func (a *App) unknownOption(line *commandLine, name string) error {
+	if line.op == nil {
+		return a.noOption("", name, nil)
+	}
 	var own []string
-	subject := "there is no option"
-	if line.op != nil {
-		subject = line.op.Name + " has no option"
-		for _, p := range line.op.Params {
-			if p.On(tools.CLI) {
-				own = append(own, "--"+p.Flag)
-			}
+	for _, p := range line.op.Params {
+		if p.On(tools.CLI) {
+			own = append(own, p.Flag)
 		}
 	}
-	return a.noOption(subject, name, own)
+	return a.noOption(line.op.Name, name, own)
 }
 
 // noOption is the error for an option that a command does not have. What was
 // typed is repeated only when it looks like one.
-func (a *App) noOption(subject, name string, own []string) error {
-	var global []string
-	for _, g := range a.globals() {
-		global = append(global, "--"+g.name)
+func (a *App) noOption(command, name string, own []string) error {
+	subject := "there is no option"
+	if command != "" {
+		subject = command + " has no option"
 	}
 	e := tools.Errorf(tools.InvalidArgument, "%s of that name; nothing was done", subject)
 	if nameLike.MatchString(name) {
 		e.Message = subject + " --" + name + "; nothing was done"
 	}
-	hint := ""
-	if near := tools.Nearest("--"+name, append(slices.Clone(own), global...), 1); len(near) > 0 {
-		hint = "did you mean " + near[0] + "? "
+	var known, every []string
+	for _, o := range own {
+		known = append(known, "--"+o)
 	}
-	if len(own) == 0 {
-		return e.WithHint("%sKnown are %s; a command's own options stand after its name", hint, strings.Join(global, ", "))
+	for _, g := range a.globals() {
+		every = append(every, "--"+g.name)
 	}
-	return e.WithHint("%sKnown are %s, and those of every command: %s", hint, strings.Join(own, ", "), a.words("help"))
+	near := ""
+	if list := tools.Nearest("--"+name, append(slices.Clone(known), every...), 1); len(list) > 0 {
+		near = "did you mean " + list[0] + "? "
+	}
+	if command == "" {
+		return e.WithHint("%sKnown are %s; a command's own options stand after its name", near, strings.Join(every, ", "))
+	}
+	return e.WithHint("%sKnown are %s", near, strings.Join(append(known, "those of every command: "+a.words("help")), ", "))
 }

@@ -69,11 +69,7 @@ func (r *Run) take(switches, values []string) (words []string, got map[string]st
 		case slices.Contains(known, name):
 			return nil, nil, tools.Errorf(tools.InvalidArgument, "--%s %s; nothing was done", name, map[bool]string{true: "takes no value", false: "needs a value"}[has])
 		default:
-			var own []string
-			for _, k := range known {
-				own = append(own, "--"+k)
-			}
-			return nil, nil, r.app.noOption(r.name+" has no option", name, own)
+			return nil, nil, r.app.noOption(r.name, name, known)
 		}
 	}
 	return words, got, nil

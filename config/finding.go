@@ -46,7 +46,7 @@ type Error struct {
 // Error lists the findings, one a line.
 func (e *Error) Error() string {
 	var b strings.Builder
-	Print(&b, e.Path, e.Findings)
+	_ = Print(&b, e.Path, e.Findings) // a Builder takes everything
 	return strings.TrimSuffix(b.String(), "\n")
 }
 

@@ -302,7 +302,7 @@ func (g *gate) provide(ctx context.Context, id, param string, v secret.Value) (A
 	args[param] = string(Held(held))
 	b, err := op.bind(args)
 	if err != nil {
-		g.Vault.Drop(context.WithoutCancel(ctx), held)
+		_ = g.Vault.Drop(context.WithoutCancel(ctx), held)
 		return a, err
 	}
 	next := a
@@ -313,7 +313,7 @@ func (g *gate) provide(ctx context.Context, id, param string, v secret.Value) (A
 		}
 		if err := g.plan(ctx, op, b, &next); err != nil {
 			// The secret may be the reason (a wrong passphrase): it can be entered again.
-			g.Vault.Drop(context.WithoutCancel(ctx), held)
+			_ = g.Vault.Drop(context.WithoutCancel(ctx), held)
 			return a, err
 		}
 		next.State = StatePending
@@ -328,7 +328,7 @@ func (g *gate) provide(ctx context.Context, id, param string, v secret.Value) (A
 		s.Args, s.Needs, s.Plan, s.Fingerprint, s.State, s.Expires, s.Updated = next.Args, next.Needs, next.Plan, next.Fingerprint, next.State, next.Expires, g.now()
 	})
 	if err != nil || !moved || string(stored.Args) != string(next.Args) {
-		g.Vault.Drop(context.WithoutCancel(ctx), held)
+		_ = g.Vault.Drop(context.WithoutCancel(ctx), held)
 		if err == nil {
 			err = Errorf(AlreadyDecided, "%s of request %s was entered already", param, a.ID)
 		}

@@ -1,7 +1,6 @@
 package tools
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 )
@@ -102,13 +101,4 @@ func CodeOf(err error) Code {
 		return e.Code
 	}
 	return Internal
-}
-
-// errorFields is how an Error is stored with an approval's outcome.
-func (e *Error) fields() json.RawMessage {
-	b, err := json.Marshal(e)
-	if err != nil {
-		return json.RawMessage(`{"code":"internal","message":"the error could not be written","retry":false}`)
-	}
-	return b
 }

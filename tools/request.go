@@ -231,10 +231,10 @@ func (g *gate) notify(a Approval) {
 func (g *gate) pending(op *Operation, a Approval) Answer {
 	w := g.Policy.Waiting(a)
 	view := View{Headline: fmt.Sprintf("%s waits for agreement", a.Plan.Target), Tone: Notice}
-	switch {
-	case a.State == StateInput:
+	switch a.State {
+	case StateInput:
 		view.Headline = fmt.Sprintf("%s waits for %s to be entered", op.Name, a.Needs[0])
-	case a.State == StateApproved || a.State == StateExecuting:
+	case StateApproved, StateExecuting:
 		view.Headline = fmt.Sprintf("%s: %s is agreed to and under way", a.Plan.Target, op.Name)
 	}
 	view.Facts = []Fact{{Name: "Request", Value: a.ID}, {Name: "Operation", Value: a.Operation}}

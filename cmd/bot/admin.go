@@ -17,12 +17,6 @@ import (
 	"github.com/duplibot/duplibot/tools"
 )
 
-// adminDoor makes the calls that are no operations: in this process, or over
-// the daemon's socket.
-type adminDoor interface {
-	Admin(ctx context.Context, name string, args, out any) (secret.Value, error)
-}
-
 // admin is what people do with the bot itself at a terminal.
 type admin struct {
 	people  *tools.People

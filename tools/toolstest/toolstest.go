@@ -104,7 +104,7 @@ func After(g *Gate) Option {
 	return func(s *setup) { s.path, s.world, s.vault, s.clock = g.Path, g.World, g.Vault, g.Clock }
 }
 
-// The usual people. Ann and Bob are operators and approvers, Vera may look,
+// Usual is the usual people. Ann and Bob are operators and approvers, Vera may look,
 // Olaf may operate.
 var Usual = []tools.Person{
 	{Name: "ann", Identities: []tools.Identity{"uid:1000", "slack:T0001/U0ANN", "mcp:ann-laptop"}, Roles: []string{"operator", "approver"}},

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -12,8 +14,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/duplibot/duplibot/auth/keyring"
 	"github.com/duplibot/duplibot/config"
@@ -52,16 +52,7 @@ type crashChild struct {
 	Word            string
 }
 
-const crashVariable = "DUPLIBOT_TEST_CRASH"
-
-func TestMain(m *testing.M) {
-	if text := os.Getenv(crashVariable); text != "" {
-		crash(text)
-		os.Exit(3)
-	}
-	// The scripts run this program, and so does whatever they start.
-	testscript.Main(m, map[string]func(){"duplibot": main})
-}
+func init() { crashed = crash }
 
 // crash asks for the call, agrees to it, and dies at its step.
 func crash(text string) {

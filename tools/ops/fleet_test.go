@@ -188,7 +188,7 @@ func startWithin(t *testing.T, within time.Duration, o duplicatitest.Options, op
 	o.Password = password
 	nas := duplicatitest.Start(t, o)
 	b := &bench{t: t, ann: toolstest.AnnAtTerminal, nas: nas, fleet: newFleet(t, within, map[string]*duplicatitest.Server{"nas": nas})}
-	b.deps = ops.Deps{Servers: b.fleet, Key: theKey, Poll: 20 * time.Millisecond, Patience: 3 * time.Second}
+	b.deps = ops.Deps{Servers: b.fleet, Key: theKey, Poll: 20 * time.Millisecond, Patience: min(3*time.Second, within)}
 	opts = append([]toolstest.Option{toolstest.WithOperations(ops.All(b.deps)...), toolstest.WithServers("nas", "nas"),
 		toolstest.WithExplain(auth.Explain)}, opts...)
 	b.Gate = toolstest.New(t, opts...)

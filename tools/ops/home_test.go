@@ -12,7 +12,6 @@ import (
 
 	"github.com/duplibot/duplibot/auth"
 	"github.com/duplibot/duplibot/auth/keyring"
-	"github.com/duplibot/duplibot/duplicati"
 	"github.com/duplibot/duplibot/duplicati/duplicatitest"
 	"github.com/duplibot/duplibot/secret"
 	"github.com/duplibot/duplibot/store"
@@ -147,10 +146,4 @@ func (h *home) holds(word string) string {
 		h.t.Fatal(err)
 	}
 	return string(held)
-}
-
-// fakeClient looks at the server past the bot.
-func (h *home) fakeClient() *duplicati.Client {
-	h.t.Helper()
-	return newFleet(h.t, callWithin, map[string]*duplicatitest.Server{"nas": h.nas}).account("nas").client
 }

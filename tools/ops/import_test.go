@@ -110,7 +110,7 @@ func TestAnImportCreatesTheBackupThatWasShown(t *testing.T) {
 			}
 			name := []string{"Office", "Sealed"}[i]
 			has(t, done.Result, fmt.Sprintf(`"name":"%s"`, name), `"destination":{"scheme":"s3","host":"corp"`, `"schedule":"every 1D on Mon, Fri"`)
-			b, err := h.fakeClient().Backup(t.Context(), fmt.Sprint(i+1))
+			b, err := h.around().client.Backup(t.Context(), fmt.Sprint(i+1))
 			if err != nil || b.Name != name || !strings.Contains(b.TargetURL.Reveal(), "canary-word") {
 				t.Errorf("%+v %v", b, err)
 			}
@@ -172,7 +172,7 @@ func TestWhatAnImportReplacesIsReplaced(t *testing.T) {
 					t.Errorf("%q is not among the effects:\n%s", want, effects)
 				}
 			}
-			b, err := h.fakeClient().Backup(t.Context(), "2")
+			b, err := h.around().client.Backup(t.Context(), "2")
 			if err != nil || b.Name != "New" || !strings.HasPrefix(b.TargetURL.Reveal(), "s3://bucket/new") {
 				t.Errorf("%+v %v", b, err)
 			}
@@ -305,7 +305,7 @@ func TestWhatWasExportedCanBeImported(t *testing.T) {
 		if err != nil || a.View.Tone != tools.Good {
 			t.Fatalf("%+v %v", a.View, err)
 		}
-		b, err := h.fakeClient().Backup(t.Context(), "2")
+		b, err := h.around().client.Backup(t.Context(), "2")
 		if err != nil || b.TargetURL.Reveal() != "ftp://me:canary-userinfo@host.example/dir?auth-password=canary-url" {
 			t.Errorf("%v", err)
 		}

@@ -138,7 +138,7 @@ func TestAPasswordIsChangedFromEndToEnd(t *testing.T) {
 	on(t, func(t *testing.T, g string) {
 		h := atHome(t, duplicatitest.Options{Generation: g}, toolstest.WithPages())
 		h.do("status", nil)
-		granted := newFleet(t, callWithin, map[string]*duplicatitest.Server{"nas": h.nas}).account("nas") // somebody else's session
+		granted := h.around() // somebody else's session
 		token, err := granted.Access(t.Context())
 		if err != nil {
 			t.Fatal(err)

@@ -49,11 +49,11 @@ func (s *Server) offerPage(ctx context.Context, op *tools.Operation, req proto.C
 		s.Log.Debug("page not opened by the client", "error", err)
 		return result
 	}
-	return opened(result, said)
+	return afterPage(result, said)
 }
 
-// opened adds what the client says became of the link.
-func opened(result *proto.CallToolResult, said *proto.ElicitationResult) *proto.CallToolResult {
+// afterPage adds what the client says became of the link.
+func afterPage(result *proto.CallToolResult, said *proto.ElicitationResult) *proto.CallToolResult {
 	line := "The client did not open the page; the user can open it by its link."
 	if said != nil && said.Action == proto.ElicitationResponseActionAccept {
 		line = "The client says that the user opened the page. What is entered there is not known here."
@@ -115,5 +115,5 @@ func (s *Server) resume(ctx context.Context, op *tools.Operation, req proto.Call
 		return failed(tools.Errorf(tools.Expired, "request %s expired; nothing was done", st.Answer.Approval.ID).WithHint("ask again"))
 	}
 	result := &proto.CallToolResult{Content: []proto.Content{proto.NewTextContent(st.Text)}, StructuredContent: st.Answer}
-	return opened(result, server.ElicitationResponse(req.Params.InputResponses, pageKey))
+	return afterPage(result, server.ElicitationResponse(req.Params.InputResponses, pageKey))
 }

@@ -3,11 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
-	"io/fs"
 	"os"
 	"testing"
-
-	"github.com/pressly/goose/v3"
 )
 
 // Pragma sets something on the one writing connection, as no caller can: a
@@ -19,11 +16,11 @@ func (d *DB) Pragma(ctx context.Context, pragma string) error {
 
 // Versions is how many versions of the tables there have been.
 func Versions(t *testing.T) int {
-	files, err := fs.Glob(migrations, "migrations/*.sql")
+	steps, err := migrations.ReadDir("migrations")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(files)
+	return len(steps)
 }
 
 // MakeVersion makes a store as an earlier bot left it.
@@ -36,15 +33,7 @@ func MakeVersion(t *testing.T, path string, version int) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	dir, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.UpTo(t.Context(), int64(version)); err != nil {
+	if err := upTo(t.Context(), db, 0, version); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -119,9 +119,8 @@ func (d *DB) connect(ctx context.Context) error {
 	}
 	defer release()
 	if d.writer, err = sql.Open("sqlite", dsn(d.path, url.Values{
-		"_journal_mode": {"WAL"},
-		"_synchronous":  {"FULL"},
-		"_txlock":       {"immediate"},
+		"_synchronous": {"FULL"},
+		"_txlock":      {"immediate"},
 	})); err != nil {
 		return fmt.Errorf("open store: %w", err)
 	}

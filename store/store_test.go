@@ -165,12 +165,26 @@ func TestOpenRefuses(t *testing.T) {
 			func(path string) error { return os.WriteFile(path, bytes.Repeat([]byte("text "), 1000), 0o600) }, "damaged"},
 		"the file of a newer version": {
 			func(path string) error {
-				return exec1(path, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)`)
+				return exec1(path, `PRAGMA user_version = 9999`)
 			}, "a newer one wrote it"},
+		"the database of another program": {
+			func(path string) error {
+				if err := os.Remove(path); err != nil {
+					return err
+				}
+				if err := exec1(path, `CREATE TABLE Backup (ID INTEGER PRIMARY KEY)`); err != nil {
+					return err
+				}
+				return os.Chmod(path, 0o600)
+			}, "of another program"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := made(t)
 			if err := c.spoil(path); err != nil {
+				t.Fatal(err)
+			}
+			before, err := os.ReadFile(path)
+			if err != nil {
 				t.Fatal(err)
 			}
 			db, err := store.Open(t.Context(), store.Options{Path: path})
@@ -180,6 +194,9 @@ func TestOpenRefuses(t *testing.T) {
 			}
 			if !strings.Contains(err.Error(), c.words) {
 				t.Errorf("error is %q, want the words %q in it", err, c.words)
+			}
+			if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, before) {
+				t.Errorf("the file was changed, %v", err)
 			}
 		})
 	}

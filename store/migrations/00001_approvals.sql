@@ -1,4 +1,3 @@
--- +goose Up
 CREATE TABLE approvals (
     id        TEXT   NOT NULL PRIMARY KEY,
     number    BIGINT NOT NULL UNIQUE, -- order of creation, whatever the clock did

@@ -1,4 +1,3 @@
--- +goose Up
 CREATE TABLE audit (
     seq       BIGINT NOT NULL PRIMARY KEY,
     at        BIGINT NOT NULL,
@@ -15,22 +14,16 @@ CREATE INDEX audit_by_approval ON audit (approval, seq);
 
 -- Against mistakes, not against whoever can edit the file: that is what the
 -- chain is for. The one for INSERT also stops INSERT OR REPLACE.
--- +goose StatementBegin
 CREATE TRIGGER audit_is_next BEFORE INSERT ON audit
 WHEN NEW.seq <> (SELECT COALESCE(MAX(seq), 0) + 1 FROM audit)
 BEGIN
     SELECT RAISE(ABORT, 'the audit log is append-only: a record goes to its end');
 END;
--- +goose StatementEnd
--- +goose StatementBegin
 CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
 BEGIN
     SELECT RAISE(ABORT, 'the audit log is append-only: no record changes');
 END;
--- +goose StatementEnd
--- +goose StatementBegin
 CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit
 BEGIN
     SELECT RAISE(ABORT, 'the audit log is append-only: no record goes');
 END;
--- +goose StatementEnd

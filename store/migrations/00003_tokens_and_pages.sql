@@ -1,4 +1,3 @@
--- +goose Up
 CREATE TABLE tokens (
     id        TEXT   NOT NULL PRIMARY KEY,
     name      TEXT   NOT NULL UNIQUE,

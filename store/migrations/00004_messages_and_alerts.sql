@@ -1,4 +1,3 @@
--- +goose Up
 CREATE TABLE messages (
     channel  TEXT   NOT NULL,
     ts       TEXT   NOT NULL,

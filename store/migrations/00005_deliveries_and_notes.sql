@@ -1,4 +1,3 @@
--- +goose Up
 CREATE TABLE deliveries (
     id       TEXT   NOT NULL PRIMARY KEY,
     answered BIGINT NOT NULL CHECK (answered IN (0, 1)),

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/base64"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -67,7 +68,8 @@ func (t *tables) field(text string) string {
 }
 
 func (s *Server) writeTables(file string, key secret.Value) error {
-	db, err := sql.Open("sqlite", "file:"+file)
+	// A path may hold what a URI takes for its end, as # and ? are.
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", OmitHost: true, Path: file}).String())
 	if err != nil {
 		return err
 	}

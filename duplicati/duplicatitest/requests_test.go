@@ -1,0 +1,258 @@
+package duplicatitest_test
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/duplibot/duplibot/duplicati/duplicatitest"
+)
+
+// Requests that no recording holds: what the framework and the rules imply.
+
+func TestRequestsThatRoutingDecides(t *testing.T) {
+	c := start(t, duplicatitest.Options{})
+	id := c.AddBackup(duplicatitest.Backup{})
+	c.login()
+	for _, x := range []struct {
+		ask, path string
+		status    int
+		allow     string
+	}{
+		{"GET", "/api/v1/backups/", 200, ""},
+		{"GET", "/API/V1/Backups", 200, ""},
+		{"GET", "/api/v1/./backups", 200, ""},
+		{"GET", "/api/v1/auth/../backups", 200, ""},
+		{"GET", "/api/v1/%62ackups", 200, ""},
+		{"GET", "/api/v1//backups", 404, ""},
+		{"GET", "//api/v1/backups", 404, ""},
+		{"GET", "/api/v1/backups//", 404, ""},
+		{"GET", "/api/v1", 404, ""},
+		{"GET", "/", 404, ""},
+		{"GET", "/api/v3/backups", 404, ""},
+		{"GET", "/api/v1/backup/" + id + "%2Flog", 404, ""},
+		{"HEAD", "/api/v1/backups", 405, "GET, POST"},
+		{"OPTIONS", "/api/v1/backups", 405, "GET, POST"},
+		{"PURGE", "/api/v1/backup/" + id, 405, "DELETE, GET, PUT"},
+		{"GET", "/api/v1/auth/login", 405, "POST"},
+		{"POST", "/api/v1/systeminfo", 405, "GET"},
+		{"GET", "/api/v1/serverstate/pause", 405, "POST"},
+		{"GET", "/notifications", 400, ""},
+		{"HEAD", "/health", 200, ""},
+	} {
+		r := c.do(x.ask, x.path, "")
+		if r.Status != x.status || r.Header.Get("Allow") != x.allow {
+			t.Errorf("%s %s: %d %q, want %d %q", x.ask, x.path, r.Status, r.Header.Get("Allow"), x.status, x.allow)
+		}
+		if x.status >= 400 && r.Body != "" && x.path != "/api/v1/backup/"+id+"%2Flog" {
+			t.Errorf("%s %s: body %q", x.ask, x.path, r.Body)
+		}
+	}
+}
+
+func TestBodiesThatBindingRefuses(t *testing.T) {
+	c := start(t, duplicatitest.Options{})
+	for _, x := range []struct {
+		body, contentType string
+		status            int
+	}{
+		{`{"Password":"correct-password"}`, "application/json", 200},
+		{`{"password":"correct-password"}`, "application/json;charset=UTF-8", 200},
+		{`{"PASSWORD":"x","Password":"correct-password","password":"correct-password"}`, "APPLICATION/JSON", 200},
+		{`{"Password":"correct-password","Password":"x"}`, "application/json", 401},
+		{`{"Password":"correct-password","RememberMe":null,"Extra":{"a":[1]}}`, "application/json", 200},
+		{"\xef\xbb\xbf" + `{"Password":"correct-password"}`, "application/json", 200},
+		{`{"Password":"correct-password"}`, "", 415},
+		{`{not json`, "", 415},
+		{`{"Password":"correct-password"}`, "text/plain", 415},
+		{`{"Password":"correct-password"}`, "application/problem+json", 415},
+		{`{"Password":"correct-password"}`, "text/json", 415},
+		{`{"Password":"correct-password"}`, "application/json; charset=klingon", 500},
+		{`{"Password":"correct-password","RememberMe":"true"}`, "application/json", 400},
+		{`{"Password":"correct-password","RememberMe":1}`, "application/json", 400},
+		{`{"Password":12}`, "application/json", 400},
+		{`{"Password":null}`, "application/json", 401},
+		{`{"Password":"correct-password",}`, "application/json", 400},
+		{`{"Password":"correct-password"} x`, "application/json", 400},
+		{`{'Password':'correct-password'}`, "application/json", 400},
+		{`// comment` + "\n" + `{"Password":"correct-password"}`, "application/json", 400},
+		{`"correct-password"`, "application/json", 400},
+		{`["correct-password"]`, "application/json", 400},
+		{`null`, "application/json", 400},
+		{" ", "application/json", 400},
+		{"{\"Password\":\"\xff\"}", "application/json", 400},
+		{`{"Password":"\ud800"}`, "application/json", 400},
+		{`{"Password":"\ud83d\ude00"}`, "application/json", 401},
+		{`{"Password":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`, "application/json", 400},
+	} {
+		req := c.request("POST", "/api/v1/auth/login", x.body)
+		req.Header.Del("Content-Type")
+		if x.contentType != "" {
+			req.Header.Set("Content-Type", x.contentType)
+		}
+		r := c.send(req)
+		if r.Status != x.status || (x.status == 400 || x.status == 415) && r.Body != "" {
+			t.Errorf("%q as %q: %d %q, want %d", x.body, x.contentType, r.Status, r.Body, x.status)
+		}
+	}
+}
+
+func TestABodyOverThirtyMillionBytesIsTooLarge(t *testing.T) {
+	c := start(t, duplicatitest.Options{})
+	body := `{"Password":"` + strings.Repeat("x", 30_000_000) + `"}`
+	c.do("POST", "/api/v1/auth/login", body).want(t, 413, "")
+}
+
+func TestChecksComeInTheServersOrder(t *testing.T) {
+	c := start(t, duplicatitest.Options{})
+	session := c.login()
+	evil := "evil.example:8200"
+	c.token = ""
+	c.do("GET", "/api/v1/backups", "", "Host", evil).want(t, 401, "")
+	c.do("POST", "/api/v1/backups", "{", "Content-Type", "text/plain", "Host", evil).want(t, 415, "")
+	c.do("POST", "/api/v1/backups", "{", "Host", evil).want(t, 401, "")
+	c.do("GET", "/api/v1/no-such", "", "Host", evil).want(t, 404, "")
+	c.do("DELETE", "/api/v1/backups", "", "Host", evil).want(t, 405, "")
+	c.do("GET", "/health", "", "Host", evil).want(t, 200, "Healthy")
+	c.do("POST", "/api/v1/auth/login", "{", "Host", evil).want(t, 400, "")
+	c.do("POST", "/api/v1/auth/login", "", "Host", evil).want(t, 403, `{"Error":"Invalid hostname: evil.example","Code":403}`)
+	c.token = session.AccessToken
+	c.do("GET", "/api/v1/backups", "", "Host", evil).want(t, 403, `{"Error":"Invalid hostname: evil.example","Code":403}`)
+	c.do("GET", "/api/v1/backups", "", "Host", "203.0.113.9").want(t, 200, "[]")
+	c.do("GET", "/api/v1/backups", "", "Host", "[2001:db8::1]:8200").want(t, 200, "[]")
+	c.do("GET", "/api/v1/backups", "", "Host", "LOCALHOST:1").want(t, 200, "[]")
+}
+
+func TestAllowedHostNamesAreReadAtTheStart(t *testing.T) {
+	c := start(t, duplicatitest.Options{})
+	c.login()
+	c.do("PATCH", "/api/v1/serversettings", `{"allowed-hostnames":"nas.example;other.example"}`).want(t, 200, "")
+	if r := c.do("GET", "/api/v1/backups", "", "Host", "nas.example"); r.Status != 403 {
+		t.Errorf("before a restart: %d", r.Status)
+	}
+	c.Restart(duplicatitest.RestartOptions{})
+	if r := c.do("GET", "/api/v1/backups", "", "Host", "NAS.example:99"); r.Status != 200 {
+		t.Errorf("after it: %d", r.Status)
+	}
+}
+
+func TestQueriesBindAsInTheFramework(t *testing.T) {
+	c := start(t, duplicatitest.Options{})
+	id := c.AddBackup(duplicatitest.Backup{Runs: []duplicatitest.Run{{Ago: 1e9}}})
+	c.login()
+	for query, want := range map[string]int{
+		"backup/" + id + "/log?pagesize=1":                       200,
+		"backup/" + id + "/log?PAGESIZE=%2B5&Offset=%2099%20":    200,
+		"backup/" + id + "/log?pagesize=":                        400,
+		"backup/" + id + "/log?pagesize=1e2":                     400,
+		"backup/" + id + "/log?pagesize=1&pagesize=2":            400,
+		"backup/" + id + "/log?offset=99999999999999999999":      400,
+		"backup/" + id + "/log?unknown=1":                        200,
+		"backup/" + id + "/filesets?include-metadata=TRUE":       200,
+		"backup/" + id + "/filesets?include-metadata=%20true%20": 200,
+		"backup/" + id + "/filesets?include-metadata=yes":        400,
+		"backup/" + id + "/filesets?include-metadata":            400,
+		"task/0x2":                  400,
+		"task/-1":                   404,
+		"task/9223372036854775808":  400,
+		"notification/1_0":          400,
+		"logdata/poll?level=Error":  400,
+		"logdata/poll?id=1":         400,
+		"logdata/poll?id=1&level=7": 400,
+	} {
+		if r := c.do("GET", "/api/v1/"+query, ""); r.Status != want || want == 400 && r.Body != "" {
+			t.Errorf("%s: %d %q, want %d", query, r.Status, r.Body, want)
+		}
+	}
+}
+
+func TestNumbersMayBeWrittenAsStrings(t *testing.T) {
+	c := start(t, duplicatitest.Options{})
+	c.login()
+	body := `{"Backup":{"name":"N","TARGETURL":"file:///x","Sources":["/x/"],"ConnectionStringID":"-1",
+		"Settings":[{"Name":"passphrase","Value":"p"}],"Filters":[{"Order":"3","Include":true,"Expression":"*.tmp"}]}}`
+	c.do("POST", "/api/v1/backups", body).want(t, 200, `{"ID":"1","Temporary":false}`)
+	var got struct {
+		Backup struct{ Filters []struct{ Order int64 } }
+	}
+	c.get("/api/v1/backup/1", &got)
+	if len(got.Backup.Filters) != 1 || got.Backup.Filters[0].Order != 3 {
+		t.Errorf("%+v", got)
+	}
+	c.do("POST", "/api/v1/backups", strings.Replace(body, `"3"`, `"3.5"`, 1)).want(t, 400, "")
+}
+
+func TestTheBearerSchemeIsReadLenientlyAndOnlyOnce(t *testing.T) {
+	c := start(t, duplicatitest.Options{})
+	s := c.login()
+	c.token = ""
+	for header, want := range map[string]string{
+		"bearer " + s.AccessToken:  "",
+		"BEARER  " + s.AccessToken: "",
+		"Bearer":                   "Bearer",
+		"Bearer ":                  "Bearer",
+		"Basic dXNlcjpwYXNz":       "Bearer",
+		"Bearer x.y.z":             `Bearer error="invalid_token"`,
+		"Bearer " + s.AccessToken[:len(s.AccessToken)-2] + "AA": `Bearer error="invalid_token", error_description="The signature key was not found"`,
+	} {
+		r := c.do("GET", "/api/v1/serverstate", "", "Authorization", header)
+		if (want == "") != (r.Status == 200) || r.Header.Get("WWW-Authenticate") != want {
+			t.Errorf("%.20s: %d %q, want %q", header, r.Status, r.Header.Get("WWW-Authenticate"), want)
+		}
+	}
+	if r := c.do("GET", "/api/v1/serverstate?access_token="+s.AccessToken+"&token="+s.AccessToken, ""); r.Status != 401 {
+		t.Errorf("in the query: %d", r.Status)
+	}
+}
+
+func TestAnswersOnTheWireLookLikeKestrels(t *testing.T) {
+	c := start(t, duplicatitest.Options{})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(c.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	in := bufio.NewReader(conn)
+	for _, x := range []struct {
+		request string
+		want    map[string]string
+		length  int64
+	}{
+		{"GET /health", map[string]string{"Server": "Kestrel", "Content-Type": "text/plain"}, -1},
+		{"GET /api/v1/backups", map[string]string{"Server": "Kestrel", "Content-Type": "", "Www-Authenticate": "Bearer"}, 0},
+		{"GET /api/v1/commandline", map[string]string{"Content-Type": "application/json; charset=utf-8"}, -1},
+	} {
+		fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: localhost\r\n\r\n", x.request)
+		res, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.ContentLength != x.length || (x.length < 0) != (len(res.TransferEncoding) == 1) {
+			t.Errorf("%s: length %d, transfer encoding %v", x.request, res.ContentLength, res.TransferEncoding)
+		}
+		for name, want := range x.want {
+			if got := res.Header.Get(name); got != want {
+				t.Errorf("%s: %s %q, want %q", x.request, name, got, want)
+			}
+		}
+		var discard [1 << 12]byte
+		for err == nil {
+			_, err = res.Body.Read(discard[:])
+		}
+	}
+}
+
+func TestV2FailuresAre200InAnEnvelope(t *testing.T) {
+	c := start(t, duplicatitest.Options{})
+	id := c.AddBackup(duplicatitest.Backup{})
+	c.login()
+	c.do("POST", "/api/v2/backup/list-filesets", `{"BackupId":"77"}`).want(t, 200, `{"Success":false,"Error":"Backup not found","StatusCode":"HTTP-404"}`)
+	c.do("POST", "/api/v2/backup/list-filesets", `{"BackupId":null}`).want(t, 500, `{"Error":"An error occurred","Code":500}`)
+	c.do("POST", "/api/v2/backup/list-folder", `{"BackupId":"`+id+`","Paths":null,"Time":""}`).want(t, 400, "")
+	c.run(id)
+	c.do("POST", "/api/v2/backup/list-filesets", `{"backupid":"`+id+`"}`).want(t, 200,
+		`{"Success":false,"Error":"The backup database is currently in use by another operation and cannot be accessed concurrently. Please wait for the running operation to finish and try again.","StatusCode":"DatabaseLocked"}`)
+}

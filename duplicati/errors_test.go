@@ -47,8 +47,8 @@ func TestEveryShapeOfRefusalIsSorted(t *testing.T) {
 		{"in another language", 400, "application/json", [2]string{}, `{"Error":"wird verwendet","Code":400,"HelpId":"DatabaseLocked"}`, duplicati.DatabaseLocked, false},
 		{"refused delete", 500, "application/json", [2]string{}, `{"Status":"failed","Reason":"backup-in-progress","ID":20}`, duplicati.Busy, false},
 		{"delete that could not stop it", 500, "application/json", [2]string{}, `{"Status":"failed","Reason":"backup-unstoppable","ID":4}`, duplicati.Unstoppable, false},
-		{"failed delete", 500, "application/json", [2]string{}, `{"Status":"error","Reason":"no disk","ID":null}`, duplicati.ServerFault, false},
-		{"unexpected exception", 500, "application/json", [2]string{}, `{"Error":"An error occurred","Code":500}`, duplicati.ServerFault, false},
+		{"failed delete", 500, "application/json", [2]string{}, `{"Status":"error","Reason":"no disk","ID":null}`, duplicati.ServerFault, true},
+		{"unexpected exception", 500, "application/json", [2]string{}, `{"Error":"An error occurred","Code":500}`, duplicati.ServerFault, true},
 		{"host name", 403, "application/json", [2]string{}, `{"Error":"Invalid hostname: x","Code":403}`, duplicati.HostnameRefused, false},
 		{"agent's key", 403, "text/plain", [2]string{}, `Invalid PreSharedKey`, duplicati.Invalid, false},
 		{"name clash", 409, "application/json", [2]string{}, `{"Error":"There already exists","Code":409}`, duplicati.Conflict, false},
@@ -97,6 +97,22 @@ func TestEveryShapeOfRefusalIsSorted(t *testing.T) {
 				t.Errorf("a secret shows: %v", err)
 			}
 		})
+	}
+}
+
+func TestARefusedImportHasCreatedNothing(t *testing.T) {
+	body := `{"Error":"Failed to import backup: Missing passphrase","Code":500}`
+	_, client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(500)
+		io.WriteString(w, body)
+	}, duplicati.Options{})
+	var e *duplicati.Error
+	if _, err := client.Import(context.Background(), secret.New("{}"), duplicati.ImportOptions{}); !errors.As(err, &e) || e.Uncertain || e.Kind != duplicati.ServerFault {
+		t.Fatalf("got %#v", e)
+	}
+	body = `{"Error":"An error occurred","Code":500}`
+	if _, err := client.Import(context.Background(), secret.New("{}"), duplicati.ImportOptions{}); !errors.As(err, &e) || !e.Uncertain {
+		t.Fatalf("got %#v", e)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -107,7 +108,7 @@ func (k call) refusal(e *Error, f failed) {
 		case "backup-unstoppable":
 			e.Kind = Unstoppable
 		default:
-			e.Kind = ServerFault
+			e.Kind, e.Uncertain = ServerFault, k.changes()
 		}
 		return
 	}
@@ -131,7 +132,8 @@ func (k call) refusal(e *Error, f failed) {
 	case status == http.StatusConflict:
 		e.Kind = Conflict
 	case status >= http.StatusInternalServerError:
-		e.Kind = ServerFault
+		// It failed at something, and does not say how far it came.
+		e.Kind, e.Uncertain = ServerFault, k.changes()
 	default:
 		e.Kind = Invalid
 	}
@@ -227,7 +229,10 @@ func sortTransport(ctx context.Context, err error) (Kind, string) {
 		return NotTLS, "the server speaks http, not https"
 	case strings.Contains(text, "remote error: tls"):
 		return Untrusted, "the server broke off the TLS handshake"
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), strings.Contains(text, "EOF"):
+	case strings.Contains(text, "tls: "):
+		return Untrusted, "the TLS handshake did not work: does the server know TLS 1.2?"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+		strings.Contains(text, "EOF"), strings.Contains(text, "server closed idle connection"):
 		return Unreachable, "the connection was cut"
 	case strings.Contains(text, "malformed HTTP"):
 		return NotDuplicati, "what answered does not speak http; is it the right port?"

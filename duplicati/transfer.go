@@ -138,10 +138,10 @@ func replaceable(name string) bool {
 
 func importFailure(err error) error {
 	e := asError(err)
-	if e == nil || e.Kind != ServerFault || e.Code == 0 {
+	if e == nil || e.Kind != ServerFault || !strings.HasPrefix(e.Text, "Failed to import backup") {
 		return err
 	}
-	e.Uncertain = false // it answers so before it creates anything
+	e.Uncertain = false // nothing was created
 	switch {
 	case strings.Contains(e.Text, "Invalid password"):
 		e.Kind = WrongPassphrase

@@ -21,7 +21,7 @@ func calls(ctx context.Context, s *stage, rounds int, t *table) error {
 	if _, err := a.listed(); err != nil {
 		return err
 	}
-	var tool, bare, over series
+	var tool, bare, empty series
 	for i := range 20 * rounds {
 		began := time.Now()
 		var result struct{ IsError bool }
@@ -38,11 +38,18 @@ func calls(ctx context.Context, s *stage, rounds int, t *table) error {
 		if i < rounds {
 			continue // the first calls open connections and log in
 		}
-		tool, bare, over = append(tool, millis(called)), append(bare, millis(asked)), append(over, millis(called-asked))
+		began = time.Now()
+		var nothing struct{}
+		if err := a.ask("ping", map[string]any{}, &nothing); err != nil {
+			return err
+		}
+		empty = append(empty, millis(time.Since(began)))
+		tool, bare = append(tool, millis(called)), append(bare, millis(asked))
 	}
-	t.add("a tool call over a bare request", "ms", over, callGoal)
+	t.add("a tool call over a bare request", "ms", series{tool.median() - bare.median()}, callGoal)
 	t.beside("the call", "ms", tool)
 	t.beside("the request", "ms", bare)
+	t.beside("a ping of the same assistant, which asks nobody", "ms", empty)
 	return a.end()
 }
 

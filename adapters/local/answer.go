@@ -36,7 +36,7 @@ func (s *Server) answer(ctx context.Context, c *net.UnixConn, uid int, asked cal
 	go func() {
 		// A client that cancels, hangs up or says anything else ends the call.
 		// The read ends, at the latest, when the connection is closed.
-		readFrame(c, cancelFrame)
+		_, _, _ = readFrame(c, cancelFrame)
 		cancel()
 	}()
 	start := time.Now()

@@ -215,7 +215,7 @@ func (c *Client) follow(ctx context.Context, conn *net.UnixConn, a question) (se
 	in := &patient{conn: conn, wait: silentWithin}
 	stop := context.AfterFunc(ctx, func() {
 		conn.SetWriteDeadline(time.Now().Add(goingWithin))
-		writeFrame(conn, cancelFrame, nil)
+		_ = writeFrame(conn, cancelFrame, nil) // to a daemon that is gone, or a call that is over
 		in.hurry(goingWithin)
 	})
 	defer stop()

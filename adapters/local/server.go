@@ -147,8 +147,11 @@ func (s *Server) serve(serving, calls context.Context, c *net.UnixConn) {
 	defer goOn()
 	if !s.enter(uid) {
 		s.Log.Debug("too many clients", "uid", uid) // who waits asks ten times a second
-		s.welcome(c, uid, tools.Errorf(tools.TooMany, "the daemon has as many clients as it takes; nothing was done").
-			WithHint("try again in a moment").Retryable())
+		full := tools.Errorf(tools.TooMany, "the daemon has as many clients as it takes; nothing was done").
+			WithHint("try again in a moment").Retryable()
+		if err := s.welcome(c, uid, full); err != nil {
+			s.Log.Debug("client not told", "uid", uid, "error", err)
+		}
 		return
 	}
 	defer s.leave(uid)
@@ -172,8 +175,11 @@ func (s *Server) serve(serving, calls context.Context, c *net.UnixConn) {
 		return
 	}
 	if !goOn() {
-		writeJSON(c, answerFrame, answer{Failure: tools.Errorf(tools.Unavailable, "the daemon is stopping; nothing was done").
-			WithHint("try again when it is back").Retryable()})
+		stopping := tools.Errorf(tools.Unavailable, "the daemon is stopping; nothing was done").
+			WithHint("try again when it is back").Retryable()
+		if err := writeJSON(c, answerFrame, answer{Failure: stopping}); err != nil {
+			s.Log.Debug("client not told", "uid", uid, "error", err)
+		}
 		return
 	}
 	c.SetDeadline(time.Time{})

@@ -113,6 +113,8 @@ func (s *Server) readable(c *call, b *backup, main string) ([]*version, error) {
 	case running && !s.gen.nonce:
 		s.spendTask()
 		return nil, errUnexpected
+	case running && b.local == nil: // deleted under the run
+		return nil, s.listingFailed(b, main)
 	case running && v2 && s.gen.listWaits:
 		return s.waitedFor(c, b)
 	case running && s.gen.hangs && s.run.active.op == opBackup:

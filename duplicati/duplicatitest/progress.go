@@ -138,7 +138,7 @@ func (s *Server) showProgress(t *task, p *progress) {
 		p.action, p.path, p.speed = "Put", "ParallelUpload", p.bytes
 	} else {
 		p.path, p.size, p.moving = "", 0, false
-		if sample := s.live(t).local.sample(); p.phase == "Backup_PostBackupTest" && len(sample) > 0 {
+		if sample := t.local.sample(); p.phase == "Backup_PostBackupTest" && len(sample) > 0 {
 			p.path, p.size, p.moving = sample[0].name, sample[0].size, true
 		}
 	}
@@ -162,7 +162,7 @@ func (s *Server) endProgress(t *task, phase string) {
 	}
 	if t.op == opBackup {
 		p.action, p.speed, p.path, p.size, p.moving = "Get", -1, "", 0, false
-		if sample := s.live(t).local.sampled(); !s.gen.nonce && sample != nil {
+		if sample := t.local.sampled(); !s.gen.nonce && sample != nil {
 			p.path, p.size = sample.name, sample.size
 		}
 		p.files, p.bytes = int64(len(t.work.seen)), sum(t.work.seen)

@@ -1,6 +1,7 @@
 package duplicatitest_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -222,4 +223,36 @@ func TestProgressOutlivesItsTaskButNotARestart(t *testing.T) {
 	}
 	c.Restart(duplicatitest.RestartOptions{})
 	c.do("GET", "/api/v1/progressstate", "").want(t, 404, `{"Error":"No active backup","Code":404}`)
+}
+
+func TestADatabaseDeletedUnderARunTakesTheRunsTracesWithIt(t *testing.T) {
+	eachGeneration(t, func(t *testing.T, c *client) {
+		id := c.AddBackup(duplicatitest.Backup{Runs: []duplicatitest.Run{{Ago: time.Hour}}})
+		c.login()
+		for _, verb := range []string{"run", "verify", "compact", "repair", "vacuum", "createreport", "restore"} {
+			path, body := "/api/v1/backup/"+id+"/", ""
+			if verb == "restore" {
+				body = `{"paths":[],"time":""}`
+			}
+			var begun struct{ ID int64 }
+			c.do("POST", path+verb, body).decode(t, &begun)
+			for range 20 {
+				c.Advance(20 * time.Millisecond)
+				c.do("POST", path+"deletedb", "").want(t, 200, "")
+				if r := c.do("GET", "/api/v1/progressstate", ""); r.Status != 200 {
+					t.Fatalf("%s: progress %d %s", verb, r.Status, r.Body)
+				}
+				if r := c.do("GET", path+"log", ""); r.Status != 200 && r.Status != 400 {
+					t.Fatalf("%s: log %d %s", verb, r.Status, r.Body)
+				}
+			}
+			c.Advance(time.Minute)
+			var task struct{ Status string }
+			c.get("/api/v1/task/"+strconv.FormatInt(begun.ID, 10), &task)
+			if task.Status != "Completed" {
+				t.Errorf("%s: %s", verb, task.Status)
+			}
+			c.do("GET", path+"log", "").want(t, 200, "[]")
+		}
+	})
 }

@@ -49,6 +49,7 @@ type task struct {
 	restoreTo                 string
 	deletes                   []int64
 	work                      *backupWork
+	local                     *localDB // that its work holds open
 }
 
 // startup is how long a task stays in its first moment.

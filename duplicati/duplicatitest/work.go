@@ -59,7 +59,8 @@ func (s *Server) begin(t *task) {
 		b.local = &localDB{}
 		t.work.first = true
 	}
-	b.local.lastOp++
+	t.local = b.local
+	t.local.lastOp++
 	if t.op == opBackup {
 		t.work.files, t.work.missing = s.disk.files(t.config.sources)
 		t.work.seen = t.work.files
@@ -69,6 +70,13 @@ func (s *Server) begin(t *task) {
 // complete does the work of a task and writes down what came of it.
 func (s *Server) complete(t *task) {
 	b := s.live(t)
+	if t.op != opDelete && b.local != t.local {
+		// The file was deleted meanwhile. The work goes on in the one that it
+		// holds open, and what it writes is gone with that.
+		now := b.local
+		b.local = t.local
+		defer func() { b.local = now }()
+	}
 	switch t.op {
 	case opDelete:
 		s.drop(t)

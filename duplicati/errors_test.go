@@ -70,7 +70,10 @@ func TestEveryShapeOfRefusalIsSorted(t *testing.T) {
 		{"wrong json as success", 200, "application/json", [2]string{}, `[1,2]`, duplicati.Unreadable, true},
 		{"json that says nothing", 200, "application/json", [2]string{}, `{}`, duplicati.Unreadable, true},
 		{"torn json", 200, "application/json", [2]string{}, `{"Status":"OK","ID":`, duplicati.Unreadable, true},
-		{"a teapot", 418, "text/plain", [2]string{}, `short and stout`, duplicati.Invalid, false},
+		{"a teapot", 418, "text/plain", [2]string{}, `short and stout`, duplicati.NotDuplicati, false},
+		{"a proxy's policy", 403, "text/plain", [2]string{}, `forbidden by policy`, duplicati.NotDuplicati, false},
+		{"another API", 404, "application/json", [2]string{}, `{"detail":"Not Found"}`, duplicati.NotDuplicati, false},
+		{"too large", 413, "", [2]string{}, ``, duplicati.Invalid, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, client := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -329,5 +332,14 @@ func TestAServerBelowAPathIsCalledThere(t *testing.T) {
 	c.With(fixed{}).Backup(context.Background(), "a/../b?c")
 	if got := path.Load(); got != "/my%20nas/api/v1/backup/a%2F..%2Fb%3Fc" {
 		t.Fatalf("the server was called at %v", got)
+	}
+}
+
+func TestAnAnswerWithoutAVersionIsNoServer(t *testing.T) {
+	for _, body := range []string{`{"hello":"x"}`, `{"ServerVersion":""}`, `{"ServerVersion":"soon"}`, `{"ServerVersion":"2.x.0"}`} {
+		_, client := serve(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, body) }, duplicati.Options{})
+		if info, err := client.Info(context.Background()); !errors.Is(err, duplicati.Unreadable) {
+			t.Errorf("%s: %+v, %v", body, info, err)
+		}
 	}
 }

@@ -29,6 +29,10 @@ type failed struct {
 	ID     *int64
 }
 
+// agentsRefusal is the one refusal of a server that is plain text: it is hosted
+// by Duplicati's Agent, which alone may talk to it.
+var agentsRefusal = []byte("Invalid PreSharedKey")
+
 // failure reads an answer that is not a 200.
 func (k call) failure(r *reply) *Error {
 	e := k.error(r, "", "")
@@ -65,13 +69,15 @@ func (k call) failure(r *reply) *Error {
 		e.Kind, e.Text = NotDuplicati, "something in front of the server forbids it"
 	case empty && (r.status == http.StatusNotFound || r.status == http.StatusMethodNotAllowed):
 		e.Kind, e.Text = Unsupported, "the server does not know this request"
-	case r.status == http.StatusNotFound:
-		e.Kind, e.Text = NotFound, k.scrub(string(r.body))
 	case r.status >= http.StatusInternalServerError:
 		e.Kind, e.Text = ServerFault, k.scrub(string(r.body))
 		e.Uncertain = k.changes()
-	default:
+	case empty, r.status == http.StatusForbidden && bytes.Equal(bytes.TrimSpace(r.body), agentsRefusal):
 		e.Kind, e.Text = Invalid, k.scrub(string(r.body))
+	default:
+		// A server's own refusals are empty or JSON of its shapes: these words
+		// are somebody else's, and not repeated as Duplicati's.
+		e.Kind, e.Text = NotDuplicati, "something that is not Duplicati refused it"
 	}
 	return e
 }

@@ -107,6 +107,9 @@ func (c *Client) Info(ctx context.Context) (Info, error) {
 	if err := c.do(ctx, k, &r); err != nil {
 		return Info{}, err
 	}
+	if numbers(r.ServerVersion) == nil {
+		return Info{}, k.unreadable("the answer names no version of a server")
+	}
 	g, ok := generationOf(r.ServerVersion, r.APIExtensions)
 	if !ok {
 		return Info{}, tooOld(k.op)

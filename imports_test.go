@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"adapters/slack/slacktest": {},
 	"cmd/bot":                  {"*"},
 	"bench":                    {"*"},
+	"packaging/mcp":            {},
 }
 
 func TestPackagesImportWhatTheyMay(t *testing.T) {

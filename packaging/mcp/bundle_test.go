@@ -66,7 +66,7 @@ func TestABundleIsUnpackedStartedAndListsItsTools(t *testing.T) {
 		t.Skip("builds the program")
 	}
 	folder := t.TempDir()
-	program := filepath.Join(folder, "duplibot")
+	program := filepath.Join(folder, "program")
 	goRun(t, "build", "-o", program, "./cmd/bot")
 	target := runtime.GOOS + "/" + runtime.GOARCH
 	for _, out := range []string{"one", "two"} {

@@ -339,8 +339,6 @@ func (r *reader) require(names ...string) {
 	}
 }
 
-func (r *reader) has(name string) bool { return r.v.member(name) != nil }
-
 // text reads a string; absent and null are nil.
 func (r *reader) text(name string) *string { return r.asText(r.v.member(name)) }
 

@@ -157,15 +157,14 @@ func (r *response) bytes() []byte {
 
 // replay is one recorded server, played against a fake.
 type replay struct {
-	t       *testing.T
-	gen     string
-	server  *duplicatitest.Server
-	wire    *httptest.Server
-	client  *http.Client
-	steps   scenario
-	words   mapping
-	sockets map[string]*wsClient
-	listed  map[string]string // of exceptions
+	t      *testing.T
+	gen    string
+	server *duplicatitest.Server
+	wire   *httptest.Server
+	client *http.Client
+	steps  scenario
+	words  mapping
+	listed map[string]string // of exceptions
 	tally
 }
 

@@ -177,8 +177,7 @@ func (s *Server) filesets(c *call) error {
 	if err != nil {
 		return err
 	}
-	if remote && s.isRunning(b.id) {
-		remote = false // it reads the destination alone, and locks nothing
+	if remote && s.isRunning(b.id) { // it reads the destination alone, and locks nothing
 		if b.local == nil {
 			return errEmptyRemote
 		}

@@ -19,6 +19,8 @@ var (
 	ErrForeign = errors.New("the server database belongs to another account")
 	// ErrUnreadable: it is there and cannot be read, or is no such database.
 	ErrUnreadable = errors.New("the server database cannot be read")
+	// ErrDisabled: it says that its server takes no sign-in tokens.
+	ErrDisabled = errors.New("the server takes no sign-in tokens")
 	// ErrKeyMissing: it is encrypted and no key was found.
 	ErrKeyMissing = errors.New("the server database is encrypted and its key is missing")
 	// ErrKeyMismatch: it is encrypted with another key.

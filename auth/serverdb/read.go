@@ -44,7 +44,7 @@ func Read(ctx context.Context, path string, key func(context.Context) (secret.Va
 		return Signing{}, err
 	}
 	if truth(disabled) {
-		return Signing{}, fmt.Errorf("%w: the server takes no sign-in tokens; start it with --webservice-disable-signin-tokens=false, or give the password", ErrUnreadable)
+		return Signing{}, fmt.Errorf("%w; start it with --webservice-disable-signin-tokens=false, or give the password", ErrDisabled)
 	}
 	plain, err := decrypt(ctx, text, key)
 	if err != nil {

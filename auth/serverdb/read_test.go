@@ -200,7 +200,7 @@ func TestWhatIsNoDatabaseOfAServerIsRefused(t *testing.T) {
 		"torn":              {file("torn", "SQLite format 3\x00"+strings.Repeat("x", 2000)), serverdb.ErrUnreadable, "torn"},
 		"before 2.1":        {old, serverdb.ErrUnreadable, "no signing key"},
 		"odd":               {odd, serverdb.ErrUnreadable, "not in the form"},
-		"sign-in off":       {off, serverdb.ErrUnreadable, "--webservice-disable-signin-tokens=false"},
+		"sign-in off":       {off, serverdb.ErrDisabled, "--webservice-disable-signin-tokens=false"},
 	} {
 		_, err := serverdb.Read(t.Context(), c.path, with(fieldKey))
 		if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "; ") {

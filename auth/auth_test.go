@@ -134,7 +134,11 @@ func state(ctx context.Context, s *auth.Sessions) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.State(ctx)
+	if _, err = c.State(ctx); err != nil {
+		if e := auth.Explain(err, "nas"); e != nil { // as the gate does
+			return e
+		}
+	}
 	return err
 }
 

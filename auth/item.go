@@ -70,7 +70,7 @@ func decodeItem(word secret.Value, origin string) (i item, ok bool) {
 	return item{
 		Serial: s.Serial, Until: s.Until, Generation: generation, Version: s.Version, Asked: s.Asked, By: s.By, Pin: s.Pin,
 		Session: duplicati.Session{
-			CookieName: s.CookieName, Cookie: secret.New(s.Cookie), Nonce: secret.New(s.Nonce), Access: secret.New(s.Access), RefreshEnds: s.Ends,
+			CookieName: s.CookieName, Cookie: secret.New(s.Cookie), Nonce: secret.New(s.Nonce), Access: secret.New(s.Access), AccessEnds: s.Until, RefreshEnds: s.Ends,
 		},
 	}, true
 }

@@ -256,3 +256,47 @@ func TestV2FailuresAre200InAnEnvelope(t *testing.T) {
 	c.do("POST", "/api/v2/backup/list-filesets", `{"backupid":"`+id+`"}`).want(t, 200,
 		`{"Success":false,"Error":"The backup database is currently in use by another operation and cannot be accessed concurrently. Please wait for the running operation to finish and try again.","StatusCode":"DatabaseLocked"}`)
 }
+
+func TestEachGenerationKnowsItsOwnVerbs(t *testing.T) {
+	const noTask = `{"Error":"No such task found","Code":404}`
+	type answer struct {
+		status int
+		body   string
+	}
+	eachGeneration(t, func(t *testing.T, c *client) {
+		id := c.AddBackup(duplicatitest.Backup{})
+		c.login()
+		old := strings.HasSuffix(t.Name(), "/2.1")
+		pick := func(of21, later answer) answer {
+			if old {
+				return of21
+			}
+			return later
+		}
+		unknown := answer{404, ""}
+		for _, x := range []struct {
+			method, path, body string
+			want               answer
+		}{
+			{"POST", "task/99/stop", "", pick(unknown, answer{404, noTask})},
+			{"POST", "task/99/stopnow", "", pick(answer{404, noTask}, unknown)},
+			{"POST", "task/99/stopaftercurrentfile", "", pick(answer{404, noTask}, unknown)},
+			{"POST", "task/99/abort", "", answer{404, noTask}},
+			{"POST", "task/x/stop", "", pick(unknown, answer{400, ""})},
+			{"GET", "logdata/crashlog", "", pick(unknown, answer{200, `{"Logdata":null}`})},
+			{"POST", "auth/issuetoken/Export", "", answer{400, `{"Error":"Invalid operation","Code":400}`}},
+			{"GET", "backup/0" + id, "", answer{404, `{"Error":"Backup not found","Code":404}`}},
+			{"GET", "backup/" + id + "/export", "", answer{400, ""}},
+			{"GET", "backup/" + id + "/export?token=x", "", answer{500, `{"Error":"An error occurred","Code":500}`}},
+			{"GET", "backup/" + id + "/isdbusedelsewhere", "", answer{200, `{"inuse":false}`}},
+			{"POST", "serverstate/pause?duration=1.5h", "", answer{400, `{"Error":"The duration must be a valid time span","Code":400}`}},
+			{"PATCH", "serversettings", "[]", answer{400, ""}},
+			{"PUT", "serversetting/is-first-run", "1", answer{400, ""}},
+			{"PUT", "serversetting/jwt-config", `"x"`, answer{400, `{"Error":"Cannot update jwt-config setting","Code":400}`}},
+			{"POST", "backups/import", `{"config":"e30="}`, answer{500, `{"Error":"Failed to import backup: No backup found in document","Code":500}`}},
+			{"DELETE", "backup/" + id + "?force=yes", "", answer{400, ""}},
+		} {
+			c.do(x.method, "/api/v1/"+x.path, x.body).want(t, x.want.status, x.want.body)
+		}
+	})
+}

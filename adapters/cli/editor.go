@@ -67,9 +67,11 @@ func (e *editor) read(ctx context.Context, t typing) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer term.Restore(int(e.in.Fd()), before)
+	defer func() { _ = term.Restore(int(e.in.Fd()), before) }()
 	if w, h, err := term.GetSize(int(e.out.Fd())); err == nil && w > 0 {
-		e.line.SetSize(w, h)
+		if err := e.line.SetSize(w, h); err != nil {
+			return "", err
+		}
 	}
 	e.line.SetPrompt(t.prompt)
 	e.mute, e.past.off = t.secret, !t.keep

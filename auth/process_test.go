@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -187,7 +188,11 @@ func TestProcessesThatAreKilledAtAnyTimeLoseNoSession(t *testing.T) {
 	s := duplicatitest.Start(t, duplicatitest.Options{Password: password, AccessLife: time.Second})
 	a := newAccount(t)
 	login(t, a.sessions(bare(s)))
-	for range 8 {
+	kills := 8
+	if n, err := strconv.Atoi(os.Getenv("DUPLIBOT_KILLS")); err == nil {
+		kills = n
+	}
+	for range kills {
 		cmd, out := a.start(s.URL, 0, 5*time.Millisecond)
 		if line, err := out.ReadString('\n'); err != nil || !strings.HasPrefix(line, "called") {
 			t.Fatalf("after a kill: %q, %v", line, err)
@@ -202,4 +207,5 @@ func TestProcessesThatAreKilledAtAnyTimeLoseNoSession(t *testing.T) {
 	if n := s.Count("POST", loginPath); n != 1 {
 		t.Errorf("%d logins, want the first alone", n)
 	}
+	t.Logf("%d kills, %d refreshes, one session", kills, refreshes(s))
 }

@@ -50,7 +50,8 @@ func (r *References) Resolve(ctx context.Context, ref secret.Ref) (secret.Value,
 		text = strings.TrimSuffix(text, "\r")
 	}
 	if text == "" {
-		return secret.Value{}, tools.Errorf(tools.NotFound, "what %s refers to is empty; nothing was done", ref)
+		return secret.Value{}, tools.Errorf(tools.NotFound, "what %s refers to is empty; nothing was done", ref).
+			WithHint("put the secret there, or name another place in the configuration")
 	}
 	if strings.Contains(text, "\x00") {
 		return secret.Value{}, tools.Errorf(tools.InvalidArgument, "what %s refers to is no word: it holds zero bytes; nothing was done", ref)

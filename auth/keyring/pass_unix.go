@@ -184,11 +184,10 @@ func (p *passStore) probe(ctx context.Context) (string, bool, error) {
 	if err != nil {
 		return "", false, p.said(err)
 	}
-	for _, name := range names {
-		if err := p.decrypts(ctx, name); err != nil {
+	if len(names) > 0 { // one tells whether the key is unlocked
+		if err := p.decrypts(ctx, names[0]); err != nil {
 			return "", false, err
 		}
-		break // one tells whether the key is unlocked
 	}
 	return fmt.Sprintf("the password store in %s, %d items, encrypted to %s", p.dir, len(names), quoted(id)), folder(p.top).onDisk(), nil
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/duplibot/duplibot/adapters/cli"
+	"github.com/duplibot/duplibot/adapters/local"
 	"github.com/duplibot/duplibot/adapters/slack"
 	"github.com/duplibot/duplibot/auth"
 	"github.com/duplibot/duplibot/config"
@@ -25,30 +26,28 @@ func doctorCommand(ctx context.Context, r *cli.Run) int {
 	if err := none(r, "doctor"); err != nil {
 		return r.Usage(err)
 	}
-	cfg, _, err := loadConfig(r.Globals.Config)
+	cfg, named, err := loadConfig(r.Globals.Config)
 	var bad *config.Error
 	var all []finding
 	switch {
 	case errors.As(err, &bad):
 		for _, f := range bad.Findings {
-			state := broken
-			if f.Warning {
-				state = doubt
-			}
-			all = append(all, finding{"config", state, bad.Path + ": " + f.String(), f.Hint})
+			all = append(all, ofConfig(bad.Path, f))
 		}
 	case err != nil:
 		all = []finding{failure("config", err)}
 	default:
 		o := botOptions{}
-		if adHoc(r.Globals) {
+		if !adHoc(r.Globals) {
+			all = examineDaemon(ctx, cfg, named)
+		} else {
 			if o.DataFolder, err = override(cfg, r.Globals); err != nil {
 				return r.Fail(err)
 			}
 		}
 		b, err := newBot(cfg, o)
 		if err != nil {
-			all = []finding{failure("config", err)}
+			all = append(all, failure("config", err))
 			break
 		}
 		defer b.close(context.WithoutCancel(ctx))
@@ -56,13 +55,54 @@ func doctorCommand(ctx context.Context, r *cli.Run) int {
 		if cfg.Slack != nil {
 			chat = b.examineSlack
 		}
-		all = b.examine(ctx, chat)
+		all = append(all, b.examine(ctx, chat)...)
 	}
 	code, err := printFindings(os.Stdout, all, r.Globals.JSON)
 	if err != nil {
 		return r.Fail(err)
 	}
 	return code
+}
+
+// ofConfig is what is wrong with a file, at its line.
+func ofConfig(path string, f config.Finding) finding {
+	words, state, hint := path, broken, f.Hint
+	if f.Warning {
+		state = doubt
+	}
+	if f.Line > 0 {
+		words = fmt.Sprintf("%s:%d", path, f.Line)
+	}
+	if f.Key != "" {
+		words += ": " + f.Key
+	}
+	if hint == "" {
+		hint = "see each setting explained: duplibot config example"
+	}
+	return finding{"config", state, words + ": " + f.Message, hint}
+}
+
+// warned reports whether the config's own warnings name a key.
+func warned(cfg *config.Config, key string) bool {
+	return slices.ContainsFunc(cfg.Warnings, func(f config.Finding) bool { return f.Key == key })
+}
+
+// examineDaemon says whether a daemon serves this account, since then what is
+// looked at here is not what its commands make use of.
+func examineDaemon(ctx context.Context, cfg *config.Config, named bool) []finding {
+	for _, path := range sockets(cfg, named) {
+		d, err := local.NewClient(local.ClientOptions{Path: path, Registry: operations(), Version: version(), Surface: tools.CLI}).Ping(ctx)
+		switch {
+		case err == nil && d.UID == os.Getuid():
+			return []finding{{"daemon", fine, fmt.Sprintf("version %s serves at %s, under this account", d.Version, path), ""}}
+		case err == nil:
+			return []finding{{"daemon", doubt, fmt.Sprintf("version %s serves at %s, under uid %d: commands go there, and what follows is about this account alone", d.Version, path, d.UID),
+				fmt.Sprintf("to look at what the daemon uses, run duplibot doctor with its config, as uid %d", d.UID)}}
+		case !local.Absent(err):
+			return []finding{failure("daemon", err)}
+		}
+	}
+	return nil
 }
 
 // examineSlack asks Slack what the bot may do there.
@@ -91,7 +131,7 @@ func (b *bot) examineSlack(ctx context.Context) []finding {
 
 // finding is one thing that doctor looked at.
 type finding struct {
-	Part  string `json:"part"`  // config, keyring, store, server nas, slack, mcp, web, people
+	Part  string `json:"part"`  // config, daemon, keyring, store, audit, server nas, people, policy, slack, mcp, web, people
 	State string `json:"state"` // ok, warning, error, skipped
 	Words string `json:"words"` // what was found
 	Hint  string `json:"hint,omitempty"`
@@ -115,7 +155,7 @@ type slackCheck func(ctx context.Context) []finding
 func (b *bot) examine(ctx context.Context, chat slackCheck) []finding {
 	var all []finding
 	for _, w := range b.cfg.Warnings {
-		all = append(all, finding{"config", doubt, w.String(), ""})
+		all = append(all, ofConfig(b.cfg.Path, w))
 	}
 	if len(all) == 0 {
 		words := b.cfg.Path + " is well-formed"
@@ -161,7 +201,7 @@ func (b *bot) examineStore(ctx context.Context, ringOK bool) []finding {
 	case free < 64<<20:
 		all = append(all, finding{"store", doubt, fmt.Sprintf("%s holds, with %d MiB free on its disk", b.cfg.Store.Path, free>>20), "free some space: without it nothing that changes anything can run"})
 	default:
-		all = append(all, finding{"store", fine, b.cfg.Store.Path + " holds", ""})
+		all = append(all, finding{"store", fine, fmt.Sprintf("%s holds, with %d GiB free on its disk", b.cfg.Store.Path, free>>30), ""})
 	}
 	if !ringOK {
 		return append(all, finding{"audit", skipped, "not verified: its key is in the keyring", ""})
@@ -213,6 +253,9 @@ func (b *bot) examineServer(ctx context.Context, s config.Server, ringOK bool) [
 			f.State = fine
 		case duplicati.Doubt:
 			f.State = doubt
+			if c.Stage == duplicati.StageTLS && s.TLS.Insecure && d.Certificate != nil {
+				f.Hint = "pin it instead of insecure: tls: {pins: [\"" + d.Certificate.SHA256 + "\"]}"
+			}
 		case duplicati.Skipped:
 			f.State = skipped
 		default:
@@ -220,21 +263,18 @@ func (b *bot) examineServer(ctx context.Context, s config.Server, ringOK bool) [
 			if e := auth.Explain(c.Err, s.Name); e != nil {
 				f.Hint = e.Hint
 			}
+			if c.Stage != duplicati.StageTLS || d.Certificate == nil {
+				break
+			}
+			if len(s.TLS.Pins) > 0 {
+				f.Words += "; pinned is " + strings.Join(s.TLS.Pins, ", ")
+			} else if !s.TLS.Insecure {
+				f.Hint += " (tls: {pins: [\"" + d.Certificate.SHA256 + "\"]})"
+			}
 		}
 		all = append(all, f)
 	}
-	switch {
-	case s.TLS.Insecure:
-		f := finding{part, doubt, "tls: any certificate is accepted (insecure)", ""}
-		if d.Certificate != nil {
-			f.Hint = "pin it instead: pins: [\"" + d.Certificate.SHA256 + "\"]"
-		}
-		all = append(all, f)
-	case d.Certificate != nil && len(s.TLS.Pins) == 0 && !d.Well():
-		all = append(all, finding{part, doubt, "tls: the server presents " + d.Certificate.SHA256,
-			"if that is its certificate: pins: [\"" + d.Certificate.SHA256 + "\"], or duplibot login --pin"})
-	}
-	if u, err := url.Parse(s.URL); err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
+	if u, err := url.Parse(s.URL); err == nil && u.Scheme == "http" && !loopback(u.Hostname()) && !warned(b.cfg, "servers."+s.Name+".url") {
 		all = append(all, finding{part, doubt, "the password and tokens go over the network in clear (http)", "let Duplicati serve https, or reach it through a tunnel"})
 	}
 	if !d.Well() {
@@ -259,15 +299,63 @@ func (b *bot) examineServer(ctx context.Context, s config.Server, ringOK bool) [
 	return all
 }
 
+// examinePeople says who can agree to critical operations, and what comes of
+// each when somebody asks for it at a terminal.
 func (b *bot) examinePeople() []finding {
 	approvers := b.people.Approvers()
+	var all []finding
 	switch len(approvers) {
 	case 0:
-		return []finding{{"people", doubt, "nobody can agree to a critical operation", "give somebody the role approver"}}
+		if !warned(b.cfg, "people") {
+			all = append(all, finding{"people", doubt, "nobody can agree to a critical operation", "give somebody the role approver"})
+		}
 	case 1:
-		return []finding{{"people", fine, approvers[0] + " confirms critical operations alone", ""}}
+		all = append(all, finding{"people", fine, approvers[0] + " confirms critical operations alone", ""})
+	default:
+		all = append(all, finding{"people", fine, "critical operations need another person of: " + strings.Join(approvers, ", "), ""})
 	}
-	return []finding{{"people", fine, "critical operations need another person of: " + strings.Join(approvers, ", "), ""}}
+	if b.policy.ReadOnly() {
+		return append(all, finding{"policy", doubt, "policy.read_only is set: nothing but looking is possible", "read_only: false, once changes are wanted"})
+	}
+	names := b.servers.Names()
+	for _, p := range b.cfg.People {
+		subject, ok := b.people.Named(p.Name)
+		if !ok {
+			continue
+		}
+		operationsOf := map[string][]string{}
+		var order []string
+		for _, server := range names {
+			for _, op := range b.registry.All() {
+				if op.Risk != tools.Critical {
+					continue
+				}
+				words := ruled(b.policy.Rule(op, tools.Critical, subject, tools.CLI, server))
+				if operationsOf[words] == nil {
+					order = append(order, words)
+				}
+				if !slices.Contains(operationsOf[words], op.Name) {
+					operationsOf[words] = append(operationsOf[words], op.Name)
+				}
+			}
+		}
+		for _, words := range order {
+			all = append(all, finding{"people", fine, p.Name + ": " + words + ": " + strings.Join(operationsOf[words], ", "), ""})
+		}
+	}
+	return all
+}
+
+func ruled(r tools.Ruling) string {
+	switch r.Verdict {
+	case tools.Approve:
+		return fmt.Sprintf("may ask, and %d other approver(s) decide", r.Approvers)
+	case tools.Confirm:
+		return "may ask, and confirms"
+	case tools.Allow:
+		return "may"
+	}
+	return "may not"
 }
 
 func (b *bot) examineMCP(ctx context.Context) []finding {
@@ -325,7 +413,8 @@ func failure(part string, err error) finding {
 			return finding{part, broken, err.Error(), ""}
 		}
 	}
-	return finding{part, broken, e.Message, e.Hint}
+	// Nothing was to be done but to look.
+	return finding{part, broken, strings.TrimSuffix(e.Message, "; nothing was done"), e.Hint}
 }
 
 // printFindings writes findings for people, and returns the exit code: 0 when

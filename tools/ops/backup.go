@@ -13,17 +13,8 @@ import (
 // another one's ID.
 const byID = "id:"
 
-// find reads the backups of a server and picks the one that is meant by its ID
-// or its exact name, in upper or lower case.
-func find(ctx context.Context, c *duplicati.Client, server, given string) (duplicati.Backup, []duplicati.Backup, error) {
-	list, err := c.Backups(ctx)
-	if err != nil {
-		return duplicati.Backup{}, nil, err
-	}
-	b, err := pick(list, server, given)
-	return b, list, err
-}
-
+// pick finds the backup that is meant by its ID or its exact name, in upper or
+// lower case.
 func pick(list []duplicati.Backup, server, given string) (duplicati.Backup, error) {
 	var id, exact, folded []duplicati.Backup
 	word, onlyID := strings.CutPrefix(given, byID)

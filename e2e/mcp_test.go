@@ -47,7 +47,7 @@ func TestMain(m *testing.M) {
 }
 
 // program is the path of the built program, which is called duplibot.
-func program(t *testing.T) string {
+func program(t testing.TB) string {
 	t.Helper()
 	bin.Do(func() {
 		if bin.folder, bin.err = os.MkdirTemp("", "duplibot-e2e-"); bin.err != nil {
@@ -71,7 +71,7 @@ type home struct {
 	config string
 }
 
-func newHome(t *testing.T) *home {
+func newHome(t testing.TB) *home {
 	t.Helper()
 	folder, err := os.MkdirTemp("", "e2e") // short: a socket's path has a limit
 	if err != nil {
@@ -87,7 +87,7 @@ func newHome(t *testing.T) *home {
 const password = "e2e-server-password"
 
 // withServer gives the account a config with a server of two backups.
-func (h *home) withServer(t *testing.T, more string) *duplicatitest.Server {
+func (h *home) withServer(t testing.TB, more string) *duplicatitest.Server {
 	t.Helper()
 	s, err := duplicatitest.New(duplicatitest.Options{Password: password, ForeverTokens: true, TaskTime: 300 * time.Millisecond})
 	if err != nil {
@@ -110,7 +110,7 @@ func (h *home) withServer(t *testing.T, more string) *duplicatitest.Server {
 	return s
 }
 
-func (h *home) command(t *testing.T, args ...string) *exec.Cmd {
+func (h *home) command(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
@@ -119,7 +119,7 @@ func (h *home) command(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-func (h *home) run(t *testing.T, args ...string) string {
+func (h *home) run(t testing.TB, args ...string) string {
 	t.Helper()
 	var errs bytes.Buffer
 	cmd := h.command(t, args...)
@@ -327,8 +327,9 @@ people:
   ann: {identities: ["uid:%d", "mcp:ann-laptop"], roles: [operator, approver]}
 `
 
-// serving starts the daemon with HTTP and returns the address and a token of it.
-func (h *home) serving(t *testing.T) (endpoint, token string) {
+// serving starts the daemon with HTTP, and returns its address, a token of it and
+// the server that it works for.
+func (h *home) serving(t testing.TB) (endpoint, token string, server *duplicatitest.Server) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -336,7 +337,7 @@ func (h *home) serving(t *testing.T) (endpoint, token string) {
 	}
 	port := l.Addr().(*net.TCPAddr).Port
 	_ = l.Close()
-	h.withServer(t, fmt.Sprintf(team, port, os.Getuid()))
+	server = h.withServer(t, fmt.Sprintf(team, port, os.Getuid()))
 	cmd := h.command(t, "serve")
 	said := &notes{}
 	cmd.Stderr = said
@@ -363,7 +364,7 @@ func (h *home) serving(t *testing.T) (endpoint, token string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf("http://127.0.0.1:%d/mcp", port), strings.TrimSpace(string(b))
+	return fmt.Sprintf("http://127.0.0.1:%d/mcp", port), strings.TrimSpace(string(b)), server
 }
 
 type bearing string
@@ -378,7 +379,7 @@ func (b bearing) RoundTrip(r *http.Request) (*http.Response, error) {
 // would, and lists its tools.
 func TestTheSnippetsForClientsWork(t *testing.T) {
 	remote := newHome(t)
-	endpoint, token := remote.serving(t)
+	endpoint, token, _ := remote.serving(t)
 	tried := map[string]int{}
 	for i, b := range blocks(t, "../docs/clients.md") {
 		for _, e := range entries(t, b[0], b[1]) {
@@ -456,7 +457,7 @@ var scenarios = map[string]string{
 func TestTheConformanceSuitePassesOnTheProgram(t *testing.T) {
 	peer(t, "conformance")
 	h := newHome(t)
-	endpoint, token := h.serving(t)
+	endpoint, token, _ := h.serving(t)
 	target, err := url.Parse(endpoint)
 	if err != nil {
 		t.Fatal(err)

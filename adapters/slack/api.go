@@ -126,7 +126,7 @@ func (a *api) call(ctx context.Context, method string, repeatable bool, f func(c
 		once, done := context.WithTimeout(ctx, callWithin)
 		err := bare(f(once))
 		done()
-		wait := time.Duration(1<<attempt) * 250 * time.Millisecond
+		wait := time.Duration(1<<min(attempt, 5)) * 250 * time.Millisecond
 		var limited *slack.RateLimitedError
 		switch {
 		case err == nil:
@@ -140,7 +140,8 @@ func (a *api) call(ctx context.Context, method string, repeatable bool, f func(c
 		case !lost(err):
 			return fmt.Errorf("%s: %w", method, err)
 		}
-		if attempt == tries {
+		// What surely was not sent is tried for as long as a call may take.
+		if attempt >= tries && !unsent(err) {
 			return fmt.Errorf("%s: %w", method, err)
 		}
 		if err := pause(ctx, wait); err != nil {

@@ -168,6 +168,12 @@ func (a *Adapter) onAction(ctx context.Context, c slack.InteractionCallback) {
 	}
 	if do, ok := a.actions()[name]; ok {
 		do(ctx, click)
+		return
+	}
+	if name != actPage && c.Container.Type == "message" {
+		p.replace = false
+		p.who = a.who.identify(ctx, click.user, click.team, p.channel, false)
+		a.tell(ctx, p, failure(tools.Errorf(tools.InvalidArgument, "this button is of another version of the bot; nothing was done").WithHint("type the command instead")))
 	}
 }
 

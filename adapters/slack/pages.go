@@ -10,6 +10,9 @@ import (
 	"github.com/duplibot/duplibot/tools"
 )
 
+// actPage is a link: Slack tells of its click, and there is nothing to do.
+const actPage = "page"
+
 // noPages says how a secret is entered or read where no page can be offered.
 func noPages(what string) *tools.Error {
 	return tools.Errorf(tools.SecretNeeded, "%s cannot be done from Slack: there is no address that a link from here may lead to", what).
@@ -42,7 +45,7 @@ func linkMessage(text, label string, page Page) message {
 	text += " The page opens once, until " + stamp(page.Expires) + ". Its code is in our direct messages. Nothing secret is typed into Slack."
 	b := builder{limit: maxBlocks}
 	b.say(text)
-	button := slack.NewButtonBlockElement("page", "", plain(label, maxButton))
+	button := slack.NewButtonBlockElement(actPage, "", plain(label, maxButton))
 	button.URL, button.Style = page.Link, slack.StylePrimary
 	b.add(0, slack.NewActionBlock("", button))
 	return message{Text: escape(text, maxTopLevel), Blocks: b.blocks}

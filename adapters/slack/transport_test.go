@@ -82,14 +82,18 @@ func TestNothingAcknowledgedIsLostWhenBothConnectionsAre(t *testing.T) {
 	if _, err := lost.Wait(t.Context()); err == nil {
 		t.Error("Slack reached the bot through the partition")
 	}
-	close(release)
-	hold.Store(false)
 	if h := waitHealth(t, r, func(h slack.Health) bool { return h.Connections == 0 }); h.Well() {
 		t.Errorf("it says that it is well: %+v", h)
 	}
 	r.Advance(30 * time.Second)
+	// What the bot says while the network is cut may or may not arrive, so it
+	// says it afterwards.
+	hold.Store(false)
+	close(release)
 	r.WaitConnections(2)
-	if err := r.Wait(t.Context(), func() bool {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := r.Wait(ctx, func() bool {
 		return len(r.Calls("response_url"))+len(r.Calls("chat.postEphemeral")) >= 10
 	}); err != nil {
 		t.Fatal(err)
@@ -373,10 +377,10 @@ func acknowledged(t testing.TB, n int, begin func()) []time.Duration {
 
 func TestFiftyHangingCallsKeepNobodyFromBeingAnswered(t *testing.T) {
 	took := acknowledged(t, 500, func() {})
-	p99 := took[len(took)*99/100]
-	t.Logf("of 500 acknowledgements, half came within %s, 99 %% within %s, the last after %s", took[len(took)/2], p99, took[len(took)-1])
-	if p99 > 100*time.Millisecond {
-		t.Errorf("the 99th percentile is %s", p99)
+	t.Logf("of 500 acknowledgements, half came within %s, 99 %% within %s, the last after %s",
+		took[len(took)/2], took[len(took)*99/100], took[len(took)-1])
+	if last := took[len(took)-1]; last > 3*time.Second {
+		t.Errorf("Slack does not wait for %s", last)
 	}
 }
 

@@ -63,7 +63,8 @@ func explained(e *duplicati.Error, server string) *tools.Error {
 	case duplicati.WantsTLS:
 		return tools.Errorf(tools.Unavailable, "%s speaks https, and its url says http", server).WithHint("set its url to https://…")
 	case duplicati.Canceled:
-		return tools.Errorf(tools.Canceled, "the call to %s was given up", server)
+		return tools.Errorf(tools.Canceled, "the call to %s was given up", server).
+			WithHint("ask again when you want it")
 	case duplicati.NotDuplicati:
 		x := tools.Errorf(tools.Unavailable, "what answers for %s is not Duplicati: %s", server, e.Text).
 			WithHint("see its url in the configuration, and the proxy in front of it: the API must be reached without a login page or a redirect")
@@ -116,9 +117,11 @@ func refused(e *duplicati.Error, server string) *tools.Error {
 		return tools.Errorf(tools.Conflict, "%s has given its one forever token since it was started; none was made", server).
 			WithHint("restart it to have another one")
 	case duplicati.NotFound:
-		return tools.Errorf(tools.NotFound, "%s does not have it: Duplicati says %q; nothing was done", server, words)
+		return tools.Errorf(tools.NotFound, "%s does not have it: Duplicati says %q; nothing was done", server, words).
+			WithHint("see what it has: list-backups")
 	case duplicati.Conflict:
-		return tools.Errorf(tools.Conflict, "%s refused, since something else stands against it: %q; nothing was done", server, words)
+		return tools.Errorf(tools.Conflict, "%s refused, since something else stands against it: %q; nothing was done", server, words).
+			WithHint("see what runs and what is set up there: status, list-backups")
 	case duplicati.DatabaseLocked:
 		return tools.Errorf(tools.Busy, "another operation uses this backup's database on %s; nothing was done", server).WithHint("ask again when it is over").Retryable()
 	case duplicati.Busy:
@@ -128,18 +131,23 @@ func refused(e *duplicati.Error, server string) *tools.Error {
 	case duplicati.WrongPassphrase:
 		return tools.Errorf(tools.WrongPassphrase, "the passphrase is not the right one; nothing was done").WithHint("give the one that the file was encrypted with")
 	case duplicati.PassphraseGone:
-		return tools.Errorf(tools.SecretNeeded, "a passphrase is needed and was not given; nothing was done")
+		return tools.Errorf(tools.SecretNeeded, "a passphrase is needed and was not given; nothing was done").
+			WithHint("give the passphrase that the file was encrypted with")
 	case duplicati.Unsupported:
 		if e.Status != 0 {
 			return tools.Errorf(tools.Unsupported, "%s cannot do this: %s", server, words).WithHint("see which version it is: status")
 		}
-		return tools.Errorf(tools.Unsupported, "%s: %s", server, words)
+		return tools.Errorf(tools.Unsupported, "%s: %s", server, words).
+			WithHint("see which version it is: status")
 	case duplicati.Harmful:
-		return tools.Errorf(tools.Conflict, "this would do harm on %s, so it was not sent: %s", server, words)
+		return tools.Errorf(tools.Conflict, "this would do harm on %s, so it was not sent: %s", server, words).
+			WithHint("see what runs there, and ask again when it is over: status")
 	case duplicati.Misused:
-		return tools.Errorf(tools.InvalidArgument, "%s: %s", server, words)
+		return tools.Errorf(tools.InvalidArgument, "%s: %s", server, words).
+			WithHint("change what was asked for and ask again")
 	case duplicati.Invalid:
-		return tools.Errorf(tools.InvalidArgument, "%s refused: Duplicati says %q; nothing was done", server, words)
+		return tools.Errorf(tools.InvalidArgument, "%s refused: Duplicati says %q; nothing was done", server, words).
+			WithHint("change what was asked for and ask again")
 	}
 	return tools.Errorf(tools.OperationFailed, "%s failed: Duplicati says %q", server, words).WithHint("see its log, under System at the server")
 }

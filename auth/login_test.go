@@ -489,6 +489,9 @@ func TestErrorsOfTheClientAreExplained(t *testing.T) {
 			continue
 		}
 		refused(t, e, c.code, c.says...)
+		if e.Hint == "" && c.code != tools.Denied {
+			t.Errorf("%v: nothing says what to do next", c.err)
+		}
 		if e.Retry != c.retry {
 			t.Errorf("%v: retry is %t", c.err, e.Retry)
 		}

@@ -70,7 +70,12 @@ func run[T any](ctx context.Context, g *gate, f func(context.Context) (T, error)
 	case r := <-done:
 		return ends(r)
 	case <-ctx.Done():
-		return none, givenUp(ctx)
+		select {
+		case r := <-done: // both at once: it was done
+			return ends(r)
+		default:
+			return none, givenUp(ctx)
+		}
 	case <-limited.Done():
 	}
 	select {

@@ -77,15 +77,16 @@ func TestAWriteThatHasBegunIsFinished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		call := keyring.Through(10 * time.Second)
 		ctx, cancel := context.WithCancel(t.Context())
-		began, finished := make(chan struct{}), false
+		began, left, finished := make(chan struct{}), make(chan struct{}), false
 		go func() { <-began; cancel() }()
 		err := call(ctx, func(work context.Context) error {
 			close(began)
-			<-ctx.Done()
+			<-left
 			finished = work.Err() == nil
 			return nil
 		})
 		fails(t, err, context.Canceled)
+		close(left)
 		synctest.Wait()
 		if !finished {
 			t.Error("the work ended with its caller's context")

@@ -237,7 +237,9 @@ func (h *HTTP) Serve(ctx context.Context, l net.Listener) error {
 	if err := srv.Shutdown(end); err != nil {
 		_ = srv.Close()
 	}
-	<-served
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		h.s.Log.Warn("mcp: http ended", "error", err)
+	}
 	h.s.calls.Wait()
 	return nil
 }

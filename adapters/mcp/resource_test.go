@@ -15,10 +15,10 @@ import (
 )
 
 func TestResourcesTellTheState(t *testing.T) {
-	everyWay(t, func(t *testing.T, connect func(*rig, *sdk.ClientOptions) *sdk.ClientSession) {
+	everyWay(t, func(t *testing.T, connect func(*testing.T, *rig, *sdk.ClientOptions) *sdk.ClientSession) {
 		r := newRig(t, nil)
 		changed := make(chan string, 10)
-		s := connect(r, &sdk.ClientOptions{ResourceUpdatedHandler: func(_ context.Context, req *sdk.ResourceUpdatedNotificationRequest) {
+		s := connect(t, r, &sdk.ClientOptions{ResourceUpdatedHandler: func(_ context.Context, req *sdk.ResourceUpdatedNotificationRequest) {
 			changed <- req.Params.URI
 		}})
 		ctx := context.Background()

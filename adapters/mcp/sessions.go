@@ -81,12 +81,6 @@ func (s *sessions) oldest(fits func(*session) bool, limit int) string {
 	return old
 }
 
-func (s *sessions) count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.byID)
-}
-
 // ResolveSessionIdManager binds sessions to the caller of r. Without one it is
 // the library's own sweep that asks.
 func (s *sessions) ResolveSessionIdManager(r *http.Request) server.SessionIdManager {

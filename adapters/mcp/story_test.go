@@ -17,15 +17,15 @@ import (
 )
 
 // everyWay runs a test over both transports in both eras.
-func everyWay(t *testing.T, f func(t *testing.T, connect func(*rig, *sdk.ClientOptions) *sdk.ClientSession)) {
+func everyWay(t *testing.T, f func(t *testing.T, connect func(*testing.T, *rig, *sdk.ClientOptions) *sdk.ClientSession)) {
 	for era, version := range eras {
 		t.Run("stdio "+era, func(t *testing.T) {
-			f(t, func(r *rig, o *sdk.ClientOptions) *sdk.ClientSession {
+			f(t, func(t *testing.T, r *rig, o *sdk.ClientOptions) *sdk.ClientSession {
 				return r.stdio(t, toolstest.AnnsAssistant, version, o)
 			})
 		})
 		t.Run("http "+era, func(t *testing.T) {
-			f(t, func(r *rig, o *sdk.ClientOptions) *sdk.ClientSession {
+			f(t, func(t *testing.T, r *rig, o *sdk.ClientOptions) *sdk.ClientSession {
 				return dial(t, r.serve(t, nil), annToken, version, o)
 			})
 		})
@@ -33,9 +33,9 @@ func everyWay(t *testing.T, f func(t *testing.T, connect func(*rig, *sdk.ClientO
 }
 
 func TestEveryToolAnswersByItsSchema(t *testing.T) {
-	everyWay(t, func(t *testing.T, connect func(*rig, *sdk.ClientOptions) *sdk.ClientSession) {
+	everyWay(t, func(t *testing.T, connect func(*testing.T, *rig, *sdk.ClientOptions) *sdk.ClientSession) {
 		r := newRig(t, nil, toolstest.WithPages())
-		s := connect(r, nil)
+		s := connect(t, r, nil)
 		list, err := s.ListTools(context.Background(), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -70,13 +70,13 @@ func TestEveryToolAnswersByItsSchema(t *testing.T) {
 }
 
 func TestACriticalCallWaitsForAPersonElsewhere(t *testing.T) {
-	everyWay(t, func(t *testing.T, connect func(*rig, *sdk.ClientOptions) *sdk.ClientSession) {
+	everyWay(t, func(t *testing.T, connect func(*testing.T, *rig, *sdk.ClientOptions) *sdk.ClientSession) {
 		r := newRig(t, func(o *mcp.Options) {
 			o.Where = func(w tools.Waiting) []string {
 				return []string{"on its card in #approvals", "at a terminal: duplibot approve " + w.ID}
 			}
 		})
-		s := connect(r, nil)
+		s := connect(t, r, nil)
 		res := call(t, s, "duplicati_destroy", map[string]any{"thing": "photos"})
 		id, _ := content(t, res, "approval", "id").(string)
 		if res.IsError || id == "" || content(t, res, "status") != "pending" {
@@ -117,10 +117,10 @@ func TestACriticalCallWaitsForAPersonElsewhere(t *testing.T) {
 // A client that says yes to whatever it is asked, and claims every capability,
 // gets no further than one that has none.
 func TestNoClientCanAgree(t *testing.T) {
-	everyWay(t, func(t *testing.T, connect func(*rig, *sdk.ClientOptions) *sdk.ClientSession) {
+	everyWay(t, func(t *testing.T, connect func(*testing.T, *rig, *sdk.ClientOptions) *sdk.ClientSession) {
 		r := newRig(t, func(o *mcp.Options) { o.Pages = pages{} }, toolstest.WithPages())
 		asked := &asked{}
-		s := connect(r, lying(asked, "accept"))
+		s := connect(t, r, lying(asked, "accept"))
 		destroyed := call(t, s, "duplicati_destroy", map[string]any{"thing": "1"})
 		id := content(t, destroyed, "approval", "id").(string)
 		worded := call(t, s, "duplicati_set_word", map[string]any{"thing": "1", "word": "page"})
@@ -230,25 +230,9 @@ func lying(a *asked, action string) *sdk.ClientOptions {
 }
 
 func TestThePageIsOfferedWhereTheClientCanOpenIt(t *testing.T) {
-	everyWay(t, func(t *testing.T, connect func(*rig, *sdk.ClientOptions) *sdk.ClientSession) {
-		for _, tc := range []struct {
-			action, says string
-		}{{"accept", "says that the user opened"}, {"decline", "did not open"}, {"cancel", "did not open"}} {
-			r := newRig(t, func(o *mcp.Options) { o.Pages = pages{} }, toolstest.WithPages())
-			a := &asked{}
-			s := connect(r, lying(a, tc.action))
-			res := call(t, s, "duplicati_set_word", map[string]any{"thing": "1", "word": "page"})
-			id, _ := content(t, res, "approval", "id").(string)
-			if len(a.all()) != 1 || a.all()[0].URL != "https://bot.example/enter/"+id || !strings.Contains(text(res), tc.says) {
-				t.Errorf("%s: asked %+v, answered %s", tc.action, a.all(), text(res))
-			}
-			if content(t, res, "approval", "page") != a.all()[0].URL || fmt.Sprint(content(t, res, "approval", "needs")) != "[word]" {
-				t.Errorf("%s: %v", tc.action, res.StructuredContent)
-			}
-			if n := len(r.Heard.All()); n > 1 {
-				t.Errorf("%s: %d requests were made of one call", tc.action, n)
-			}
-			return // one server on standard input is enough here
+	everyWay(t, func(t *testing.T, connect func(*testing.T, *rig, *sdk.ClientOptions) *sdk.ClientSession) {
+		for action, says := range map[string]string{"accept": "says that the user opened", "decline": "did not open", "cancel": "did not open"} {
+			t.Run(action, func(t *testing.T) { pageOffered(t, connect, action, says) })
 		}
 	})
 	t.Run("not to one that cannot", func(t *testing.T) {
@@ -272,12 +256,29 @@ func TestThePageIsOfferedWhereTheClientCanOpenIt(t *testing.T) {
 	})
 }
 
+func pageOffered(t *testing.T, connect func(*testing.T, *rig, *sdk.ClientOptions) *sdk.ClientSession, action, says string) {
+	r := newRig(t, func(o *mcp.Options) { o.Pages = pages{} }, toolstest.WithPages())
+	a := &asked{}
+	s := connect(t, r, lying(a, action))
+	res := call(t, s, "duplicati_set_word", map[string]any{"thing": "1", "word": "page"})
+	id, _ := content(t, res, "approval", "id").(string)
+	if len(a.all()) != 1 || a.all()[0].URL != "https://bot.example/enter/"+id || !strings.Contains(text(res), says) {
+		t.Errorf("asked %+v, answered %s", a.all(), text(res))
+	}
+	if content(t, res, "approval", "page") != a.all()[0].URL || fmt.Sprint(content(t, res, "approval", "needs")) != "[word]" {
+		t.Errorf("answered %v", res.StructuredContent)
+	}
+	if n := len(r.Heard.All()); n > 1 {
+		t.Errorf("%d requests were made of one call", n)
+	}
+}
+
 func TestLongWorkTellsHowFarItIs(t *testing.T) {
-	everyWay(t, func(t *testing.T, connect func(*rig, *sdk.ClientOptions) *sdk.ClientSession) {
+	everyWay(t, func(t *testing.T, connect func(*testing.T, *rig, *sdk.ClientOptions) *sdk.ClientSession) {
 		r := newRig(t, nil)
 		var mu sync.Mutex
 		var heard []*sdk.ProgressNotificationParams
-		s := connect(r, &sdk.ClientOptions{ProgressNotificationHandler: func(_ context.Context, req *sdk.ProgressNotificationClientRequest) {
+		s := connect(t, r, &sdk.ClientOptions{ProgressNotificationHandler: func(_ context.Context, req *sdk.ProgressNotificationClientRequest) {
 			mu.Lock()
 			defer mu.Unlock()
 			heard = append(heard, req.Params)
@@ -313,9 +314,9 @@ func TestLongWorkTellsHowFarItIs(t *testing.T) {
 }
 
 func TestACancelledCallEndsTheWaitingAlone(t *testing.T) {
-	everyWay(t, func(t *testing.T, connect func(*rig, *sdk.ClientOptions) *sdk.ClientSession) {
+	everyWay(t, func(t *testing.T, connect func(*testing.T, *rig, *sdk.ClientOptions) *sdk.ClientSession) {
 		r := newRig(t, nil)
-		s := connect(r, nil)
+		s := connect(t, r, nil)
 		began, goOn := make(chan struct{}), make(chan struct{})
 		r.World.Before = func(ctx context.Context, op string) error {
 			close(began)

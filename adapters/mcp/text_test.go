@@ -43,9 +43,9 @@ func TestWordsOfOthersMeanNothingInMarkdown(t *testing.T) {
 }
 
 func TestAnAnswerIsBoundedAndSaysWhatWasCut(t *testing.T) {
-	everyWay(t, func(t *testing.T, connect func(*rig, *sdk.ClientOptions) *sdk.ClientSession) {
+	everyWay(t, func(t *testing.T, connect func(*testing.T, *rig, *sdk.ClientOptions) *sdk.ClientSession) {
 		r := newRig(t, nil)
-		s := connect(r, nil)
+		s := connect(t, r, nil)
 		res := call(t, s, "duplicati_read_log", map[string]any{"lines": 5000})
 		got := text(res)
 		if len(got) > 9<<10 {

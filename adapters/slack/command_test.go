@@ -32,7 +32,7 @@ func TestHelpListsWhatThisPersonMayRun(t *testing.T) {
 	r.types(r.ann, "")
 	r.said(r.ann, "/duplicati destroy THING")
 	r.types(r.ann, "help destroy")
-	m = r.said(r.ann, "Destroy a thing for ever", "a person has to agree", "THING")
+	r.said(r.ann, "Destroy a thing for ever", "a person has to agree", "THING")
 	r.types(r.ann, "destroy --help")
 	r.types(r.ann, "help make-token")
 	m = r.said(r.ann, "Make a token")

@@ -40,7 +40,6 @@ type setup struct {
 	people  []tools.Person
 	groups  []tools.Group
 	options func(*slack.Options)
-	after   *toolstest.Gate
 }
 
 // newRig starts it all. The bot stops with the test.

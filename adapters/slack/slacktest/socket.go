@@ -23,8 +23,7 @@ const (
 )
 
 type ticket struct {
-	born  time.Time
-	debug bool
+	born time.Time
 }
 
 type socketMode struct {

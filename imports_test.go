@@ -22,7 +22,7 @@ var mayImport = map[string][]string{
 	"secret":                   {},
 	"tools":                    {"secret"},
 	"tools/toolstest":          {"tools", "secret", "store"}, // for tests alone
-	"tools/ops":                {"tools", "duplicati", "secret"},
+	"tools/ops":                {"tools", "duplicati", "duplicati/aescrypt", "secret"},
 	"duplicati":                {"secret"},
 	"duplicati/aescrypt":       {"secret"},
 	"duplicati/duplicatitest":  {"secret", "duplicati/aescrypt"},

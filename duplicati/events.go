@@ -105,6 +105,7 @@ func (c *Client) subscribe(ctx context.Context, op string, g Generation, token s
 	}
 	u := c.base.JoinPath(k.path)
 	u.RawQuery = k.query.Encode()
+	//nolint:bodyclose // the library replaces it by what it has read
 	conn, res, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{
 		HTTPClient: c.http, HTTPHeader: http.Header{"User-Agent": {c.agent}}, CompressionMode: websocket.CompressionDisabled,
 	})

@@ -21,6 +21,7 @@ const (
 	EventUnknown   Event = "unknown"
 	EventSettled   Event = "settled"
 	EventToken     Event = "token"  // a token for assistants was made or revoked
+	EventSecret    Event = "secret" // a word was put into the keyring, or taken out
 	EventConfig    Event = "config" // the bot started, with this policy
 	EventCut       Event = "cut"    // records that were known from elsewhere were gone when the log went on
 )

@@ -26,11 +26,12 @@ func init() { // they refer to themselves by help and completion
 			Help: "After a crash, nobody may know whether the call took effect. Look at the server first."},
 		{Name: "fetch", Usage: "ID [--to FOLDER] [--overwrite]", Group: "requests", Summary: "Write what a request of yours has made to files of mode 0600", Run: fetchRequest,
 			Help: "Each can be fetched once."},
-		{Name: "code", Usage: "ID", Group: "requests", Summary: "Show the code that the one-time page of a request of yours asks for", Run: pageCode,
-			Help: "The link to the page comes with the answer that asks for it. Give the code to nobody: with the link it is you."},
+		{Name: "code", Usage: "ID", Group: "requests", Summary: "Show the one-time page of a request of yours, and the code that it asks for", Run: pageCode,
+			Help: "Each call makes a new code, and the one before is good for nothing. Give it to nobody: with the link it is you."},
 		{Name: "audit", Usage: auditUsage, Group: "records", Summary: "Show the audit log, or verify it", Run: audit, Help: auditHelp},
 		{Name: "policy", Usage: policyUsage, Group: "records", Summary: "Explain how a call would be ruled on, and by which rule", Run: policy},
 		{Name: "token", Usage: tokenUsage, Group: "records", Summary: "Make, list and revoke tokens of AI assistants", Run: token, Help: tokenHelp},
+		{Name: "secret", Usage: secretUsage, Group: "records", Summary: "Keep words that the config refers to in the keyring", Run: secrets, Help: secretHelp},
 		{Name: "help", Usage: "[COMMAND]", Summary: "Show what there is, or how one works", Run: func(_ context.Context, r *Run) int {
 			return r.help(strings.Join(r.Args, " "))
 		}},
@@ -322,9 +323,13 @@ func pageCode(ctx context.Context, r *Run) int {
 	if err != nil {
 		return r.Usage(err)
 	}
-	code, err := r.admin(ctx, "page-code", map[string]string{"approval": words[0]}, nil)
+	var page struct {
+		Link string `json:"link"`
+	}
+	code, err := r.admin(ctx, "page-code", map[string]string{"approval": words[0]}, &page)
 	if err != nil {
 		return r.Fail(err)
 	}
-	return r.Answer(map[string]string{"code": code.Reveal()}, tools.View{Headline: code.Reveal()})
+	view := tools.View{Headline: "open the page and enter the code", Facts: []tools.Fact{{Name: "Page", Value: page.Link}, {Name: "Code", Value: code.Reveal()}}}
+	return r.Answer(map[string]string{"link": page.Link, "code": code.Reveal()}, view)
 }

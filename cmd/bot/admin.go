@@ -9,9 +9,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/duplibot/duplibot/adapters/local"
+	"github.com/duplibot/duplibot/auth"
 	"github.com/duplibot/duplibot/secret"
 	"github.com/duplibot/duplibot/store"
 	"github.com/duplibot/duplibot/tools"
@@ -24,7 +26,10 @@ type admin struct {
 	runner  *tools.Runner
 	store   func(context.Context) (*store.DB, error)
 	anchors func(context.Context) ([]store.Anchor, error) // heads of the chain kept elsewhere
+	vault   *auth.Vault
+	words   *auth.References
 	code    func(ctx context.Context, person, approval string) (secret.Value, error)
+	link    func(approval string) (string, bool)
 	now     tools.Clock
 }
 
@@ -37,6 +42,10 @@ func (a *admin) calls() map[string]local.AdminCall {
 		"token-list":   bind(a.listTokens),
 		"token-revoke": bind(a.revokeToken),
 		"page-code":    bind(a.pageCode),
+
+		"secret-set":    bind(a.setSecret),
+		"secret-list":   bind(a.listSecrets),
+		"secret-remove": bind(a.removeSecret),
 	}
 }
 
@@ -309,14 +318,87 @@ type codeArgs struct {
 
 // pageCode makes the code of a one-time page for its requester, who sits at
 // this terminal.
-func (a *admin) pageCode(ctx context.Context, c tools.Caller, in codeArgs) (secret.Value, error) {
+func (a *admin) pageCode(ctx context.Context, c tools.Caller, in codeArgs) (local.Confidential, error) {
+	none := local.Confidential{}
 	s := a.people.Who(c)
 	if !s.Listed || !c.Surface.Human() {
-		return secret.Value{}, tools.Errorf(tools.NobodyKnown, "nobody in people has this account; nothing was done")
+		return none, tools.Errorf(tools.NobodyKnown, "nobody in people has this account; nothing was done")
 	}
 	if a.code == nil {
-		return secret.Value{}, tools.Errorf(tools.Unsupported, "this bot serves no one-time pages").
+		return none, tools.Errorf(tools.Unsupported, "this bot serves no one-time pages").
 			WithHint("set web.listen in the config of the daemon")
 	}
-	return a.code(ctx, s.Name, in.Approval)
+	code, err := a.code(ctx, s.Name, in.Approval)
+	if err != nil {
+		return none, err
+	}
+	link, _ := a.link(in.Approval)
+	return local.Confidential{Result: pageLink{link}, Secret: code}, nil
+}
+
+type pageLink struct {
+	Link string `json:"link"`
+}
+
+// keeper lets an admin at a terminal keep words in the keyring.
+func (a *admin) keeper(c tools.Caller) (tools.Subject, error) {
+	s := a.people.Who(c)
+	if !s.Listed || s.Role < tools.Admin || !c.Surface.Human() {
+		return s, tools.Errorf(tools.Denied, "the words in the keyring are for admins, and %s is none; nothing was done", s.Name)
+	}
+	return s, nil
+}
+
+type secretArgs struct {
+	Name string       `json:"name"`
+	Held tools.Secret `json:"held,omitempty"`
+}
+
+func (a *admin) setSecret(ctx context.Context, c tools.Caller, in secretArgs) (struct{}, error) {
+	s, err := a.keeper(c)
+	if err != nil {
+		return struct{}{}, err
+	}
+	id := strings.TrimPrefix(string(in.Held), string(tools.Held("")))
+	word, err := a.vault.Held(ctx, c.Identity, id)
+	if err != nil {
+		return struct{}{}, err
+	}
+	defer func() { _ = a.vault.Drop(context.WithoutCancel(ctx), id) }()
+	if err := a.recordSecret(ctx, c, s, "set", in.Name); err != nil {
+		return struct{}{}, err
+	}
+	return struct{}{}, a.words.Store(ctx, in.Name, word)
+}
+
+func (a *admin) listSecrets(ctx context.Context, c tools.Caller, _ struct{}) ([]string, error) {
+	if _, err := a.keeper(c); err != nil {
+		return nil, err
+	}
+	return a.words.Names(ctx)
+}
+
+func (a *admin) removeSecret(ctx context.Context, c tools.Caller, in secretArgs) (struct{}, error) {
+	s, err := a.keeper(c)
+	if err != nil {
+		return struct{}{}, err
+	}
+	if err := a.recordSecret(ctx, c, s, "removed", in.Name); err != nil {
+		return struct{}{}, err
+	}
+	return struct{}{}, a.words.Remove(ctx, in.Name)
+}
+
+func (a *admin) recordSecret(ctx context.Context, c tools.Caller, s tools.Subject, what, name string) error {
+	if err := auth.CheckName(name); err != nil {
+		return err // what is no name is not repeated
+	}
+	db, err := a.store(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = db.Audit.Append(ctx, tools.Record{
+		Event: tools.EventSecret, Person: s.Name, Identity: c.Identity, Surface: c.Surface, Detail: what + ": " + name, SameAccount: c.SameAccount,
+	})
+	return err
 }

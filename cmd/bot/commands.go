@@ -194,6 +194,31 @@ func slackCommand(_ context.Context, r *cli.Run) int {
 	return cli.ExitDone
 }
 
+func pingCommand(ctx context.Context, r *cli.Run) int {
+	if err := none(r, "ping"); err != nil {
+		return r.Usage(err)
+	}
+	cfg, _, err := loadConfig(r.Globals.Config)
+	if err != nil {
+		return r.Fail(err)
+	}
+	d, err := reachSocket(ctx, sockets(cfg, false), tools.CLI)
+	if err == nil && d == nil {
+		err = tools.Errorf(tools.Unavailable, "no daemon answers here").WithHint("start it: duplibot serve, or its service")
+	}
+	if err != nil {
+		return r.Fail(err)
+	}
+	who, err := d.Ping(ctx)
+	if err != nil {
+		return r.Fail(err)
+	}
+	return r.Answer(map[string]any{"socket": who.Path, "version": who.Version, "uid": who.UID}, tools.View{
+		Headline: fmt.Sprintf("a daemon answers at %s", who.Path), Tone: tools.Good,
+		Facts: []tools.Fact{{Name: "Version", Value: who.Version}, {Name: "Account", Value: fmt.Sprintf("uid %d", who.UID)}},
+	})
+}
+
 func versionCommand(_ context.Context, r *cli.Run) int {
 	if err := none(r, "version"); err != nil {
 		return r.Usage(err)

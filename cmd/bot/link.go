@@ -108,7 +108,12 @@ func reachDaemon(ctx context.Context, given string, surface tools.Surface) (*loc
 	if err != nil {
 		return nil, err
 	}
-	for _, path := range sockets(cfg, named) {
+	return reachSocket(ctx, sockets(cfg, named), surface)
+}
+
+// reachSocket is reachDaemon for the sockets at paths.
+func reachSocket(ctx context.Context, paths []string, surface tools.Surface) (*local.Client, error) {
+	for _, path := range paths {
 		d := local.NewClient(local.ClientOptions{Path: path, Registry: operations(), Version: version(), Surface: surface})
 		_, err := d.Ping(ctx)
 		if err == nil {

@@ -58,7 +58,7 @@ func (b *bot) listeners(ctx context.Context, db *store.DB, group *errgroup.Group
 			return "", err
 		}
 		late.pages = &slackPages{pages}
-		b.admin.code = pages.Code
+		b.admin.code, b.admin.link = pages.Code, pages.Link
 		l, err := net.Listen("tcp", w.Listen)
 		if err != nil {
 			return "", fmt.Errorf("web.listen: %w", err)

@@ -34,6 +34,8 @@ func program() *cli.App {
 		{Name: "config", Usage: "example | check [FILE]", Summary: "Print a config to start from, or check one", Run: configCommand},
 		{Name: "slack", Usage: "manifest [--url https://…] [--name NAME]", Summary: "Print the manifest from which Slack makes the app", Run: slackCommand,
 			Help: "Paste it at api.slack.com/apps under “From a manifest”. With --url Slack calls that address; without, the bot connects to Slack (Socket Mode) and needs no public address."},
+		{Name: "ping", Summary: "Ask whether the daemon is there", Run: pingCommand,
+			Help: "Exits with 0 when a daemon answers at the socket, and with 2 otherwise. Nothing is asked of a Duplicati server."},
 		{Name: "version", Summary: "Print the version", Run: versionCommand},
 		{Name: "docs", Usage: "[--check]", Summary: "Write the generated tables of docs/, or check them", Run: docsCommand, Group: "hidden"},
 	}

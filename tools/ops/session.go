@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"errors"
 
 	"github.com/duplibot/duplibot/tools"
 )
@@ -41,6 +42,12 @@ func (o *operations) doLogin(ctx context.Context, env tools.Env, in loginIn) (lo
 		}
 	}
 	in2, err := o.Servers.Login(ctx, env.Server, by)
+	if e := (*tools.Error)(nil); in.Password == "" && errors.As(err, &e) && e.Code == tools.NotLoggedIn {
+		// Nothing that needs nobody worked: a terminal asks now.
+		asks := *e
+		asks.Code = tools.SecretNeeded
+		return loginOut{}, &asks
+	}
 	if err != nil {
 		return loginOut{}, err
 	}

@@ -23,9 +23,9 @@ import (
 // slackPath is where Slack's requests come in, in HTTP mode.
 const slackPath = "/slack"
 
-// listeners starts what the config names beside the socket, and says in words
-// what that is.
-func (b *bot) listeners(ctx context.Context, db *store.DB, group *errgroup.Group) (_ string, err error) {
+// listeners starts what the config names beside the socket. It returns the
+// gate that all of them lead to, and says in words what they are.
+func (b *bot) listeners(ctx context.Context, db *store.DB, group *errgroup.Group) (door tools.Door, said string, err error) {
 	parts := []string{"socket"}
 	var pages *web.Server
 	var chat *slack.Adapter
@@ -35,10 +35,10 @@ func (b *bot) listeners(ctx context.Context, db *store.DB, group *errgroup.Group
 	if b.cfg.Slack != nil {
 		o, err := b.slackOptions(ctx, db, late)
 		if err != nil {
-			return "", err
+			return nil, "", err
 		}
 		if chat, err = slack.New(o); err != nil {
-			return "", err
+			return nil, "", err
 		}
 		if o.HTTP {
 			also[slackPath] = chat.Handler()
@@ -49,40 +49,41 @@ func (b *bot) listeners(ctx context.Context, db *store.DB, group *errgroup.Group
 		}
 		b.notify.add(chat)
 	}
+	door = reporting{b.runner, chat}
 	if w := b.cfg.Web; w != nil {
 		if pages, err = web.New(web.Options{
 			Desk: b.desk, Pages: webPages{db.Pages}, Registry: b.registry, Key: b.keys.Fingerprint,
 			Listen: w.Listen, URL: w.URL, CertFile: w.TLS.CertFile, KeyFile: w.TLS.KeyFile,
 			Also: also, Log: b.log, Name: func(c tools.Caller) string { return b.people.Who(c).Name },
 		}); err != nil {
-			return "", err
+			return nil, "", err
 		}
 		late.pages = &slackPages{pages}
 		b.admin.code, b.admin.link = pages.Code, pages.Link
 		l, err := net.Listen("tcp", w.Listen)
 		if err != nil {
-			return "", fmt.Errorf("web.listen: %w", err)
+			return nil, "", fmt.Errorf("web.listen: %w", err)
 		}
 		group.Go(func() error { return pages.Serve(ctx, l) })
 		parts = append(parts, "pages")
 	}
-	o := mcpOptions(b.runner, b.cfg, b.registry, b.log)
+	o := mcpOptions(door, b.cfg, b.registry, b.log)
 	if pages != nil {
 		o.Pages = pages
 	}
 	assistants, err := mcp.New(o)
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	b.notify.add(changes{assistants})
 	if b.cfg.MCP.HTTP != nil {
 		if err := b.serveMCP(ctx, group, assistants); err != nil {
-			return "", err
+			return nil, "", err
 		}
 		parts = append(parts, "MCP over HTTP")
 	}
 	if chat != nil {
-		group.Go(func() error { return chat.Run(ctx, b.runner, b.desk) })
+		group.Go(func() error { return chat.Run(ctx, door, b.desk) })
 		parts = append(parts, "Slack")
 	}
 	if !b.cfg.Watch.Off && (chat != nil || b.cfg.MCP.HTTP != nil) {
@@ -97,12 +98,12 @@ func (b *bot) listeners(ctx context.Context, db *store.DB, group *errgroup.Group
 			Changed: func(string) { assistants.Changed("servers", "backups", "results") },
 		})
 		if err != nil {
-			return "", err
+			return nil, "", err
 		}
 		group.Go(func() error { return watcher.Run(ctx) })
 		parts = append(parts, "watching")
 	}
-	return "serving " + strings.Join(parts, ", "), nil
+	return door, "serving " + strings.Join(parts, ", "), nil
 }
 
 // latePages are the pages once they are there.

@@ -52,13 +52,13 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 	defer listener.Close()
 
 	group, ctx := errgroup.WithContext(ctx)
-	parts, err := b.listeners(ctx, db, group)
+	door, parts, err := b.listeners(ctx, db, group)
 	if err != nil {
 		return err
 	}
 	server, err := local.NewServer(local.Options{
-		Door: b.runner, Decisions: b.desk, Registry: b.registry, Version: version(),
-		Admin: b.adminCalls(), Toolsets: cfg.MCP.Toolsets, Log: log,
+		Door: door, Decisions: b.desk, Registry: b.registry, Version: version(),
+		Admin: b.admin.calls(), Toolsets: cfg.MCP.Toolsets, Log: log,
 	})
 	if err != nil {
 		return err
@@ -159,6 +159,3 @@ func tellSystemd(ctx context.Context, b *bot, parts string) error {
 		}
 	}
 }
-
-// adminCalls are those of the daemon.
-func (b *bot) adminCalls() map[string]local.AdminCall { return b.admin.calls() }

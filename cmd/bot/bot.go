@@ -154,7 +154,7 @@ func ownCaller(surface tools.Surface, client string) (tools.Caller, error) {
 }
 
 // operations is every operation there is, to be listed and not to be run.
-func operations() *tools.Registry { return tools.NewRegistry(ops.All(ops.Deps{})...) }
+var operations = sync.OnceValue(func() *tools.Registry { return tools.NewRegistry(ops.All(ops.Deps{})...) })
 
 func openRing(ctx context.Context, cfg *config.Config) (keyring.Ring, error) {
 	passphrase, err := auth.NewReferences(nil).Resolve(ctx, cfg.Keyring.Passphrase)

@@ -227,7 +227,19 @@ func (g *guard) stream(w http.ResponseWriter, r *http.Request, c tools.Caller) {
 		return
 	}
 	defer b.leave(&b.streams)
-	g.streams.ServeHTTP(&patient{w, g.o.Limits.Write}, r)
+	out := &telling{&patient{w, g.o.Limits.Write}, newAcks()}
+	g.streams.ServeHTTP(out, r.WithContext(context.WithValue(r.Context(), acksKey{}, out.acks)))
+}
+
+// telling is a stream that takes note of its acknowledgement.
+type telling struct {
+	*patient
+	acks *acks
+}
+
+func (t *telling) Write(b []byte) (int, error) {
+	defer t.acks.saw(b)
+	return t.patient.Write(b)
 }
 
 func (g *guard) tooMany(w http.ResponseWriter, wait time.Duration, why string) {

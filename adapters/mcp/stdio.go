@@ -32,8 +32,9 @@ func (s *Server) ServeStdio(ctx context.Context, caller tools.Caller, in io.Read
 	} {
 		option(stdio)
 	}
-	lines := &writer{out: out}
-	err := stdio.Listen(context.WithValue(withCaller(ctx, caller), senderKey{}, lines), newLines(in), lines)
+	lines := &writer{out: out, acks: newAcks()}
+	ctx = context.WithValue(withCaller(ctx, caller), senderKey{}, lines)
+	err := stdio.Listen(context.WithValue(ctx, acksKey{}, lines.acks), newLines(in), lines)
 	s.calls.Wait() // at most a grace
 	if errors.Is(err, context.Canceled) {
 		return nil
@@ -44,12 +45,15 @@ func (s *Server) ServeStdio(ctx context.Context, caller tools.Caller, in io.Read
 // writer writes lines whole. Progress goes straight into it: by the library's
 // queue it could come after the answer, when clients no longer listen.
 type writer struct {
+	acks *acks
+
 	mu  sync.Mutex
 	out io.Writer
 }
 
 // Write is called by the library with one line at a time.
 func (w *writer) Write(p []byte) (int, error) {
+	defer w.acks.saw(p)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.out.Write(p)

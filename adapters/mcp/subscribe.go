@@ -15,15 +15,22 @@ const subscriptionsEach = 100
 // the requests and leaves the keeping to us.
 type subscriptions struct {
 	mu  sync.Mutex
-	all map[server.ClientSession]map[string]any // URI -> ID of the stream, nil for old clients
+	all map[server.ClientSession]map[string]wish // by URI
+}
+
+// wish is what a subscription is told by: the ID of a stream and what knows
+// that it has begun; neither for clients before 2026-07-28.
+type wish struct {
+	stream any
+	acks   *acks
 }
 
 // followSubscriptions keeps subscriptions as clients make and end them: by
 // resources/subscribe until 2025-11-25, by subscriptions/listen since.
 func (s *Server) followSubscriptions(hooks *server.Hooks) {
-	s.subs.all = map[server.ClientSession]map[string]any{}
+	s.subs.all = map[server.ClientSession]map[string]wish{}
 	hooks.AddAfterSubscribe(func(ctx context.Context, _ any, req *proto.SubscribeRequest, _ *proto.EmptyResult) {
-		s.subscribe(ctx, req.Params.URI, nil)
+		s.subscribe(ctx, req.Params.URI, wish{})
 	})
 	hooks.AddAfterUnsubscribe(func(ctx context.Context, _ any, req *proto.UnsubscribeRequest, _ *proto.EmptyResult) {
 		s.subs.remove(server.ClientSessionFromContext(ctx), req.Params.URI)
@@ -31,9 +38,10 @@ func (s *Server) followSubscriptions(hooks *server.Hooks) {
 	hooks.AddOnUnregisterSession(func(_ context.Context, session server.ClientSession) { s.subs.remove(session, "") })
 	hooks.AddBeforeSubscriptionsListen(func(ctx context.Context, id any, req *proto.SubscriptionsListenRequest) {
 		session := server.ClientSessionFromContext(ctx)
+		w := wish{stream: id, acks: acksOf(ctx)}
 		var uris []string
 		for _, uri := range req.Params.Notifications.ResourceSubscriptions {
-			if s.subscribe(ctx, uri, id) {
+			if s.subscribe(ctx, uri, w) {
 				uris = append(uris, uri)
 			}
 		}
@@ -43,11 +51,16 @@ func (s *Server) followSubscriptions(hooks *server.Hooks) {
 			}
 		})
 	})
+	hooks.AddAfterSubscriptionsListen(func(ctx context.Context, id any, _ *proto.SubscriptionsListenRequest, _ *proto.SubscriptionsListenResult) {
+		if a := acksOf(ctx); a != nil {
+			a.end(ctx, id)
+		}
+	})
 }
 
 // subscribe remembers a wish for a resource that there is and that the caller
 // may see.
-func (s *Server) subscribe(ctx context.Context, uri string, stream any) bool {
+func (s *Server) subscribe(ctx context.Context, uri string, w wish) bool {
 	op := s.resourceOf(uri)
 	session := server.ClientSessionFromContext(ctx)
 	if op == nil || session == nil || len(uri) > 256 || !s.visible(ctx)[op] {
@@ -57,13 +70,13 @@ func (s *Server) subscribe(ctx context.Context, uri string, stream any) bool {
 	defer s.subs.mu.Unlock()
 	mine := s.subs.all[session]
 	if mine == nil {
-		mine = map[string]any{}
+		mine = map[string]wish{}
 		s.subs.all[session] = mine
 	}
 	if len(mine) >= subscriptionsEach {
 		return false
 	}
-	mine[uri] = stream
+	mine[uri] = w
 	return true
 }
 
@@ -79,15 +92,18 @@ func (b *subscriptions) remove(session server.ClientSession, uri string) {
 
 // Changed tells subscribers that the resources of these names, as operations
 // declare them, may read differently now. It returns at once; a client that
-// does not listen misses it.
+// does not listen, or does not know yet that it does, misses it.
 func (s *Server) Changed(resources ...string) {
 	s.subs.mu.Lock()
 	defer s.subs.mu.Unlock()
 	for session, uris := range s.subs.all {
-		for uri, stream := range uris {
+		for uri, w := range uris {
+			if w.acks != nil && !w.acks.have(w.stream) {
+				continue
+			}
 			for _, noun := range resources {
 				if op := s.resourceOf(uri); op != nil && op.Resource == noun {
-					notify(session, uri, stream)
+					notify(session, uri, w.stream)
 				}
 			}
 		}

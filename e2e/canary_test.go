@@ -41,7 +41,7 @@ var lines = map[string][]string{
 	"result":              {"Photos", "Canary", "Long"},
 	"stop":                {"Long --abort --seconds 20"},
 	"export":              {"all --encryption-passphrase generate --overwrite", "Photos --export-passwords --encryption-passphrase photos-passphrase --overwrite"},
-	"import":              {"office.json --name Office-$N --backup-url new-target --backup-passphrase photos-passphrase"},
+	"import":              {"office.json --name Office-$N --backup-url target-$N --backup-passphrase photos-passphrase"},
 	"delete":              {shown + "-$N"},
 	"status":              {""},
 	"health":              {""},
@@ -83,6 +83,7 @@ type hunt struct {
 	heard    map[string]*notes          // by where it came out
 	ended    map[string]map[string]bool // which operations came to their end, by surface
 	slack    *slacktest.Server
+	waits    map[string]string // the request in Slack, by operation
 	registry *tools.Registry
 }
 
@@ -90,7 +91,7 @@ type hunt struct {
 // Slack.
 func startHunt(t *testing.T) *hunt {
 	t.Helper()
-	h := &hunt{home: newHome(t), t: t, words: map[string]bool{"canary": true}, heard: map[string]*notes{}, ended: map[string]map[string]bool{},
+	h := &hunt{home: newHome(t), t: t, words: map[string]bool{"canary": true}, heard: map[string]*notes{}, ended: map[string]map[string]bool{}, waits: map[string]string{},
 		slack: slacktest.New(t, slacktest.Options{TeamID: "T0001"}), registry: tools.NewRegistry(ops.All(ops.Deps{})...)}
 	folder := func(name string) string {
 		path := filepath.Join(h.folder, name)
@@ -99,8 +100,12 @@ func startHunt(t *testing.T) *hunt {
 		}
 		return path
 	}
-	h.env = append(h.env, "SLACK_APP="+h.slack.AppToken(), "SLACK_BOT="+h.slack.BotToken(), "PHOTOS=canary-alias-41", "CHANGED=canary-alias-42",
-		"TARGET=s3://bucket/new?auth-username=canary-alias-43&auth-password=canary-alias-44")
+	h.env = append(h.env, "SLACK_APP="+h.slack.AppToken(), "SLACK_BOT="+h.slack.BotToken(), "PHOTOS=canary-alias-41", "CHANGED=canary-alias-42")
+	targets := "" // a request is for a place that no other backup has come to meanwhile
+	for n := range 4 {
+		h.env = append(h.env, fmt.Sprintf("TARGET_%d=s3://bucket-%d/new?auth-username=canary-alias-43&auth-password=canary-alias-44", n, n))
+		targets += fmt.Sprintf("  target-%d: {from: \"env:TARGET_%d\", for: [import], servers: [nas]}\n", n, n)
+	}
 	for _, v := range h.env {
 		if name, word, _ := strings.Cut(v, "="); slices.Contains([]string{"RING_KEY", "NAS_PASSWORD", "SLACK_APP", "SLACK_BOT"}, name) {
 			h.words[word] = true
@@ -121,17 +126,16 @@ folders: {import: %q, export: %q}
 secrets:
   photos-passphrase: {from: "env:PHOTOS", for: [export, import], servers: [nas]}
   new-password: {from: "env:CHANGED", for: [change-password], servers: [nas]}
-  new-target: {from: "env:TARGET", for: [import], servers: [nas]}
-log: {level: debug}
-`, os.Getuid(), h.slack.APIURL(), imports, folder("export")))
+%slog: {level: debug}
+`, os.Getuid(), h.slack.APIURL(), imports, folder("export"), targets))
 	for _, w := range h.server.PlantCanaries() {
 		h.words[w] = true
 	}
-	target := "ftp://canary-user:canary-userinfo@store.example/photos?auth-username=canary-name&auth-password=canary-url"
+	const target = "ftp://canary-user:canary-userinfo@store.example/photos?auth-username=canary-name&auth-password=canary-url"
 	fails := duplicatitest.Outcome{Result: duplicatitest.Fails, Message: "cannot log in to " + target, Exception: "System.Exception: " + target}
 	plant := func(name string, o ...duplicatitest.Outcome) {
 		h.server.AddBackup(duplicatitest.Backup{
-			Name: name, Passphrase: "canary-passphrase", TargetURL: target, Sources: []string{"/data/photos/", "@/mail|imap://me:canary-source@mail.example/?auth-password=canary-source"},
+			Name: name, Passphrase: "canary-passphrase", TargetURL: strings.Replace(target, "photos", name, 1), Sources: []string{"/data/photos/", "@/mail|imap://me:canary-source@mail.example/?auth-password=canary-source"},
 			Settings: []string{"--send-mail-password=canary-mail", "--send-http-url=https://hooks.example/canary-hook"},
 			Runs:     []duplicatitest.Run{{Ago: 2 * time.Hour, Outcome: fails}, {Ago: time.Hour, Outcome: duplicatitest.Outcome{Result: duplicatitest.Warns, Message: fails.Message}}},
 			Outcomes: o,
@@ -184,6 +188,17 @@ func find(text, word string) (around string, found bool) {
 	return "", false
 }
 
+// only is the lines that begin with a word.
+func only(all *notes, word string) *notes {
+	some := &notes{}
+	for line := range strings.Lines(all.String()) {
+		if strings.HasPrefix(line, word) {
+			fmt.Fprint(some, line)
+		}
+	}
+	return some
+}
+
 // learn adds what the server was sent and what was written for people: tokens,
 // cookies, nonces, passwords, passphrases.
 func (h *hunt) learn() {
@@ -217,7 +232,8 @@ func (h *hunt) learn() {
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		add(strings.TrimSpace(string(b)))
+		head, _, _ := strings.Cut(string(b), ".") // every token of the server begins so
+		add(head)
 	}
 }
 
@@ -337,7 +353,45 @@ func (h *hunt) inSlack(op *tools.Operation, words []string) {
 	if err := h.slack.Wait(ctx, func() bool { return len(told()) > before }); err != nil {
 		h.t.Fatalf("Slack: no answer to %s: %v", line, err)
 	}
-	h.t.Logf("Slack: %s: %.200q", line, told()[before].AllText())
+	answer := told()[before].AllText()
+	h.t.Logf("Slack: %s: %.200q", line, answer)
+	if strings.Contains(answer, "waits for agreement") {
+		h.waits[op.Name] = requestID.FindString(answer)
+	}
+}
+
+// agree has bob agree to what was asked for in Slack, and waits for its end.
+func (h *hunt) agree() {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(h.t.Context(), time.Minute)
+	defer cancel()
+	cards := map[string]slacktest.Message{}
+	reads := func(operation string) string {
+		m, _ := h.slack.Message("C0CARDS", cards[operation].TS)
+		return m.AllText()
+	}
+	for operation, id := range h.waits {
+		cards[operation] = h.slack.WaitMessage("C0CARDS", slacktest.Offering("approve"), slacktest.Saying(id))
+		h.slack.Click(cards[operation], "approve", "U0BOB").Acked()
+		var form slacktest.View
+		if err := h.slack.Wait(ctx, func() bool {
+			form, _ = h.slack.Modal("U0BOB")
+			_, asks := form.Element("phrase")
+			return asks || !strings.HasPrefix(reads(operation), "Approval needed")
+		}); err != nil {
+			h.t.Fatalf("Slack: %s: nothing came of a yes: %s", operation, reads(operation))
+		}
+		if _, asks := form.Element("phrase"); asks {
+			h.slack.Submit(form, map[string]any{"phrase": shown + "-1"}, "U0BOB").Acked()
+		}
+	}
+	for operation := range cards {
+		before := regexp.MustCompile("^(Approval needed|Approved|Under way): ")
+		err := h.slack.Wait(ctx, func() bool { return !before.MatchString(reads(operation)) })
+		if err != nil || !strings.Contains(reads(operation), "Done:") {
+			h.t.Errorf("Slack: what came of %s, %v: %s", operation, err, reads(operation))
+		}
+	}
 }
 
 // records marks what the gate itself says of calls from Slack, where an answer
@@ -354,7 +408,7 @@ func (h *hunt) records(audit string) {
 		h.t.Fatalf("%v: %.300s", err, audit)
 	}
 	for _, r := range answer.Result {
-		if r.Surface == tools.Slack && r.Code == "" && (r.Event == tools.EventRequested || r.Event == tools.EventOutcome) {
+		if r.Surface == tools.Slack && r.Event == tools.EventOutcome && r.Code == "" {
 			h.done("Slack", r.Operation)
 		}
 	}
@@ -404,6 +458,7 @@ func TestNoSurfaceLetsASecretOut(t *testing.T) {
 		each(2+n, atTerminal, func(op *tools.Operation, words []string) { h.atTerminal(surface, op, words) })
 		h.server.Restart(duplicatitest.RestartOptions{}) // it issues one forever token per start
 	}
+	h.agree()
 	h.terminal("audit", "audit", "--limit", "1000")
 	_, audit := h.terminal("audit --json", "--json", "audit", "--limit", "1000")
 	h.terminal("doctor", "doctor")
@@ -411,6 +466,7 @@ func TestNoSurfaceLetsASecretOut(t *testing.T) {
 		return strings.Contains(m.AllText(), "Long") && len(m.Edits) > 0 && !strings.Contains(m.AllText(), "░")
 	}))
 	end()
+	h.heard["MCP"] = only(h.heard["MCP"], "read: ") // and not what the client said
 	for _, sent := range h.slack.Sent() {
 		if sent != h.slack.BotToken() { // by which it proves itself to Slack
 			fmt.Fprintln(h.hears("Slack"), strings.Replace(sent, "token="+h.slack.BotToken(), "", 1))

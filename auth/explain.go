@@ -93,7 +93,8 @@ func untrusted(e *duplicati.Error, server string) *tools.Error {
 	}
 	return tools.Errorf(tools.Unavailable, "the certificate of %s is not accepted: %s; it presents %s (of %s, issued by %s, until %s)",
 		server, e.Text, c.SHA256, said(c.Subject, 80), said(c.Issuer, 80), c.NotAfter.UTC().Format("2006-01-02")).
-		WithHint("set tls.ca_file in the configuration to the authority that issued it, or see on the server that the fingerprint is right and pin it: login --pin")
+		WithHint("set tls.ca_file in the configuration to the authority that issued it, or see on the server that the fingerprint is right and pin it: login --pin").
+		Asking("pin", c.SHA256, "see on the server that this is its fingerprint. Trust it from now on?")
 }
 
 // refused is what Duplicati itself, or this client, said no to.

@@ -163,6 +163,7 @@ func TestWhatIsNotReachedIsSorted(t *testing.T) {
 			if err != nil {
 				return
 			}
+			c.Read(make([]byte, 1)) // what comes before the request is nothing but a broken connection
 			io.WriteString(c, "SSH-2.0-OpenSSH_9.2\r\n\r\n")
 			c.Close()
 		}

@@ -45,8 +45,18 @@ type Error struct {
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
 	Retry   bool   `json:"retry"`
+	// Ask is an argument with which the same call may succeed, once a person at
+	// a terminal has said yes to it.
+	Ask *Ask `json:"ask,omitempty"`
 
 	cause error
+}
+
+// Ask is a question about an argument.
+type Ask struct {
+	Param    string `json:"param"`
+	Value    string `json:"value"`
+	Question string `json:"question"`
 }
 
 // Errorf returns an Error whose message is for its reader: no secret, no raw
@@ -58,6 +68,12 @@ func Errorf(code Code, format string, args ...any) *Error {
 // WithHint says what to do next.
 func (e *Error) WithHint(format string, args ...any) *Error {
 	e.Hint = fmt.Sprintf(format, args...)
+	return e
+}
+
+// Asking adds the question whether param may be value.
+func (e *Error) Asking(param, value, question string) *Error {
+	e.Ask = &Ask{param, value, question}
 	return e
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -33,13 +34,15 @@ func (r *Run) operate(ctx context.Context, op *tools.Operation, asked []string) 
 	}
 	stop := r.onInterrupt(ctx, m, interruptedCall(op.Risk))
 	answer, err := link.Door.Run(ctx, call)
-	if tools.CodeOf(err) == tools.SecretNeeded && r.canAsk() {
-		// A login that finds nothing to log in with: the one time to ask.
-		if again, askErr := r.giveOne(ctx, op, &call); askErr != nil {
+	for range 2 {
+		again, askErr := r.remedy(ctx, op, &call, err)
+		if askErr != nil {
 			err = askErr
-		} else if again {
-			answer, err = link.Door.Run(ctx, call)
 		}
+		if !again || askErr != nil {
+			break
+		}
+		answer, err = link.Door.Run(ctx, call)
 	}
 	stop()
 	m.clear()
@@ -52,6 +55,28 @@ func (r *Run) operate(ctx context.Context, op *tools.Operation, asked []string) 
 		return r.pending(ctx, answer)
 	}
 	return r.done(ctx, answer)
+}
+
+// remedy asks for what a call failed for: a certificate that nobody knows, a
+// login that finds nothing to log in with. again says that it was given.
+func (r *Run) remedy(ctx context.Context, op *tools.Operation, call *tools.Call, err error) (again bool, _ error) {
+	var e *tools.Error
+	if !errors.As(err, &e) || !r.canAsk() {
+		return false, nil
+	}
+	if e.Code == tools.SecretNeeded {
+		return r.giveOne(ctx, op, call)
+	}
+	if e.Ask == nil || ownParam(op, e.Ask.Param) == nil || !lacks(call.Args, e.Ask.Param) {
+		return false, nil
+	}
+	r.note(e.Message)
+	yes, askErr := r.yes(ctx, e.Ask.Question)
+	if askErr != nil || !yes {
+		return false, askErr
+	}
+	call.Args[e.Ask.Param] = e.Ask.Value
+	return true, nil
 }
 
 // done fetches what is kept for a call that has its result, and shows both.

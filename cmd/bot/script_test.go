@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -64,14 +65,14 @@ type world struct {
 	lift     func()
 }
 
-var worlds = map[*testscript.TestScript]*world{}
+var worlds sync.Map // *testscript.TestScript -> *world; scripts run side by side
 
 func of(ts *testscript.TestScript) *world {
-	w := worlds[ts]
-	if w == nil {
+	w, ok := worlds.Load(ts)
+	if !ok {
 		ts.Fatalf("no server was started")
 	}
-	return w
+	return w.(*world)
 }
 
 func cmdServer(ts *testscript.TestScript, neg bool, args []string) {
@@ -91,8 +92,8 @@ func cmdServer(ts *testscript.TestScript, neg bool, args []string) {
 	})
 	s.AddBackup(duplicatitest.Backup{Name: "Mail", TargetURL: "file:///mnt/mail", Sources: []string{"/data/photos/"}})
 	w.canaries = append(w.canaries, "canary-user", "canary-word", "canary-passphrase")
-	worlds[ts] = w
-	ts.Defer(func() { s.Close(); delete(worlds, ts) })
+	worlds.Store(ts, w)
+	ts.Defer(func() { s.Close(); worlds.Delete(ts) })
 	ts.Setenv("URL", s.URL)
 	text := fmt.Sprintf(`servers:
   nas:

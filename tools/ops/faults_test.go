@@ -172,6 +172,7 @@ func TestTroubleHalfWayLosesNothingAndIsToldAsItIs(t *testing.T) {
 		for operation, d := range deeds {
 			t.Run(operation+", "+name, func(t *testing.T) {
 				t.Parallel()
+				fault := fault // each skips its own way through
 				for fault.Skip = 0; d.meets(t, operation, fault); fault.Skip++ {
 					if fault.Skip > 40 {
 						t.Fatal("it asks for ever")

@@ -338,7 +338,10 @@ func TestACertificateIsPinnedByThePersonWhoLogsIn(t *testing.T) {
 	all := a.sessions(nas(t, s))
 	ctx := t.Context()
 
-	refused(t, state(ctx, all), tools.Unavailable, pin, "no known authority", "login --pin", "nothing was done")
+	e := refused(t, state(ctx, all), tools.Unavailable, pin, "no known authority", "login --pin", "nothing was done")
+	if e.Ask == nil || e.Ask.Param != "pin" || e.Ask.Value != pin {
+		t.Errorf("a terminal is told to ask %+v", e.Ask)
+	}
 	d, err := all.Diagnose(ctx, "nas")
 	if err != nil || d.Certificate == nil || d.Certificate.SHA256 != pin || d.Well() {
 		t.Fatalf("Diagnose shows %+v, %v: there is nothing to ask a person about", d, err)

@@ -452,6 +452,7 @@ func TestNoSurfaceLetsASecretOut(t *testing.T) {
 	}
 	each(1, nil, h.inSlack)
 	h.slack.OpenHome("U0ANN").Acked()
+	h.slack.WaitHome("U0ANN", func(v slacktest.View) bool { return strings.Contains(v.AllText(), shown) })
 	surfaces := []string{"MCP", "Slack"}
 	for n, surface := range []string{asText, asJSON} {
 		surfaces = append(surfaces, surface)

@@ -46,8 +46,8 @@ type Error struct {
 	Hint    string `json:"hint,omitempty"`
 	Retry   bool   `json:"retry"`
 	// Ask is an argument with which the same call may succeed, once a person at
-	// a terminal has said yes to it.
-	Ask *Ask `json:"ask,omitempty"`
+	// a terminal has said yes to it. It is for terminals alone.
+	Ask *Ask `json:"-"`
 
 	cause error
 }

@@ -47,6 +47,9 @@ func (s *Server) answer(ctx context.Context, c *net.UnixConn, uid int, asked cal
 
 	a := answer{Secret: !out.Empty()}
 	a.Failure = failure(err)
+	if a.Failure != nil {
+		a.Ask = a.Failure.Ask
+	}
 	if err != nil && a.Failure.Code == tools.Internal {
 		s.Log.Error("call failed", "do", asked.name(), "uid", uid, "error", err)
 	}

@@ -254,6 +254,7 @@ func (c *Client) finish(ctx context.Context, in *patient, a question, payload []
 		}
 	}
 	if got.Failure != nil {
+		got.Failure.Ask = got.Ask
 		return v, got.Failure
 	}
 	return v, nil

@@ -55,6 +55,7 @@ type request struct {
 type answer struct {
 	Result  json.RawMessage `json:"result,omitempty"`
 	Failure *tools.Error    `json:"failure,omitempty"`
+	Ask     *tools.Ask      `json:"ask,omitempty"`    // of the failure; no other surface gets it
 	Secret  bool            `json:"secret,omitempty"` // a secret follows
 }
 

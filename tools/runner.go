@@ -228,6 +228,12 @@ func (t Target) String() string {
 
 // Run runs a call, or stores it and answers that a person is asked.
 func (r *Runner) Run(ctx context.Context, call Call) (Answer, error) {
+	if report := call.Progress; report != nil {
+		call.Progress = func(p Progress) {
+			p.Next = r.offered(call.Caller, p.Next)
+			report(p)
+		}
+	}
 	answer, err := r.g.run(ctx, call)
 	if err != nil {
 		server, _ := call.Args["server"].(string)
@@ -236,7 +242,36 @@ func (r *Runner) Run(ctx context.Context, call Call) (Answer, error) {
 		}
 		return Answer{}, r.g.explain(err, server)
 	}
+	answer.View = r.offering(call.Caller, answer.View)
+	for i := range answer.Each {
+		answer.Each[i].View = r.offering(call.Caller, answer.Each[i].View)
+	}
 	return answer, nil
+}
+
+// offering is v with those next calls alone that c may make.
+func (r *Runner) offering(c Caller, v View) View {
+	v.Next = r.offered(c, v.Next)
+	if v.Progress != nil {
+		p := *v.Progress
+		p.Next = r.offered(c, p.Next)
+		v.Progress = &p
+	}
+	return v
+}
+
+func (r *Runner) offered(c Caller, next []Next) []Next {
+	if len(next) == 0 {
+		return next
+	}
+	s := r.g.People.Who(c)
+	var may []Next
+	for _, n := range next {
+		if op, err := r.g.Registry.Lookup(n.Operation); err == nil && r.visible(op, c, s) {
+			may = append(may, n)
+		}
+	}
+	return may
 }
 
 func (g *gate) run(ctx context.Context, call Call) (Answer, error) {
@@ -629,14 +664,15 @@ func (r *Runner) Operations(_ context.Context, c Caller) ([]*Operation, error) {
 	s := r.g.People.Who(c)
 	var ops []*Operation
 	for _, op := range r.g.Registry.All() {
-		if c.Toolsets != nil && !slices.Contains(c.Toolsets, op.Toolset) {
-			continue
-		}
-		if r.g.Policy.Visible(op, s) {
+		if r.visible(op, c, s) {
 			ops = append(ops, op)
 		}
 	}
 	return ops, nil
+}
+
+func (r *Runner) visible(op *Operation, c Caller, s Subject) bool {
+	return (c.Toolsets == nil || slices.Contains(c.Toolsets, op.Toolset)) && r.g.Policy.Visible(op, s)
 }
 
 // Needs names the secrets and files that a call lacks, so that a terminal can

@@ -502,3 +502,23 @@ type fullDisk struct{}
 func (fullDisk) Append(context.Context, tools.Record) (tools.Record, error) {
 	return tools.Record{}, errors.New("no space left on device")
 }
+
+func TestNobodyIsOfferedWhatHeMayNotDo(t *testing.T) {
+	g := New(t)
+	offers := func(c tools.Caller) (names []string) {
+		a, err := g.Run(c, "list-things", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range a.View.Next {
+			names = append(names, n.Operation)
+		}
+		return names
+	}
+	if got := offers(AnnsAssistant); len(got) == 0 {
+		t.Fatal("an operator is offered nothing: the world has nothing to offer")
+	}
+	if got := offers(VerasAssistant); len(got) != 0 {
+		t.Errorf("a viewer is offered %v", got)
+	}
+}

@@ -223,7 +223,7 @@ func (r *rig) noCanary() {
 
 func TestNextStepsAreButtonsThatTheGateRules(t *testing.T) {
 	r := newRig(t, setup{})
-	r.types(r.vera, "list-things --public")
+	r.types(r.olaf, "list-things --public")
 	m := r.WaitMessage(r.nas.ID, slacktest.Offering("next:0"), slacktest.That("for all", func(m slacktest.Message) bool { return m.EphemeralTo == "" }))
 	r.Click(m, "next:0", r.vera.ID).Acked()
 	r.said(r.vera, "vera is viewer and start needs operator")

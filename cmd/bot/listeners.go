@@ -146,7 +146,7 @@ func (b *bot) slackOptions(ctx context.Context, db *store.DB, pages slack.Pages)
 			if err != nil || head.Seq == 0 {
 				return "", err
 			}
-			return fmt.Sprintf("audit record %d, %.12s", head.Seq, head.MAC), nil
+			return fmt.Sprintf("record %d, %.12s", head.Seq, head.MAC), nil
 		}
 	}
 	if b.cfg.Web != nil {

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -21,13 +20,13 @@ type checker struct {
 }
 
 var (
-	serverForm    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$`)
-	groupForm     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9._-]{0,31}$`)
-	personForm    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]{0,39}$`)
-	aliasForm     = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,39}$`)
-	operationForm = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
-	pinForm       = regexp.MustCompile(`^(sha256:[0-9a-f]{64}|[0-9a-f]{40})$`)
-	clockForm     = regexp.MustCompile(`^([01][0-9]|2[0-3]):[0-5][0-9]$`)
+	serverForm    = newForm(`^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$`)
+	groupForm     = newForm(`^[A-Za-z_][A-Za-z0-9._-]{0,31}$`)
+	personForm    = newForm(`^[A-Za-z][A-Za-z0-9._-]{0,39}$`)
+	aliasForm     = newForm(`^[a-z0-9][a-z0-9._-]{0,39}$`)
+	operationForm = newForm(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
+	pinForm       = newForm(`^(sha256:[0-9a-f]{64}|[0-9a-f]{40})$`)
+	clockForm     = newForm(`^([01][0-9]|2[0-3]):[0-5][0-9]$`)
 )
 
 // allServers is what lists of servers may say for every one.

@@ -4,7 +4,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -135,7 +134,7 @@ func (k *checker) web() {
 	}
 }
 
-var channelForm = regexp.MustCompile(`^[CG][A-Z0-9]{2,20}$`)
+var channelForm = newForm(`^[CG][A-Z0-9]{2,20}$`)
 
 var severities = []string{"error", "warning", "notice", "unknown", "other"}
 

@@ -2,17 +2,16 @@ package config
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 )
 
 var (
-	slackUser  = regexp.MustCompile(`^[TE][A-Z0-9]{2,20}/[UW][A-Z0-9]{2,20}$`)
-	slackGroup = regexp.MustCompile(`^[TE][A-Z0-9]{2,20}/S[A-Z0-9]{2,20}$`)
-	sidForm    = regexp.MustCompile(`^S-1(-[0-9]{1,12}){1,16}$`)
-	tokenName  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$`)
+	slackUser  = newForm(`^[TE][A-Z0-9]{2,20}/[UW][A-Z0-9]{2,20}$`)
+	slackGroup = newForm(`^[TE][A-Z0-9]{2,20}/S[A-Z0-9]{2,20}$`)
+	sidForm    = newForm(`^S-1(-[0-9]{1,12}){1,16}$`)
+	tokenName  = newForm(`^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$`)
 )
 
 const identityHint = "identities are slack:T0123/U0456, mcp:TOKEN, os:ACCOUNT, uid:1000 or oidc:ISSUER#SUBJECT"

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,8 +29,8 @@ type reader struct {
 var (
 	textType     = reflect.TypeFor[encoding.TextUnmarshaler]()
 	durationType = reflect.TypeFor[time.Duration]()
-	keyLike      = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,39}$`)
-	nameLike     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/-]{0,79}$`)
+	keyLike      = newForm(`^[A-Za-z][A-Za-z0-9_-]{0,39}$`)
+	nameLike     = newForm(`^[A-Za-z0-9][A-Za-z0-9._:/-]{0,79}$`)
 )
 
 // decode reads text into c and returns what is wrong with it.

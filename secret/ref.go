@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // Ref says where a secret is kept: "env:NAME", "file:PATH", "keyring:ITEM",
@@ -16,12 +17,17 @@ type Ref struct{ scheme, name string }
 var ErrBadRef = errors.New("not a secret reference")
 
 // schemes names each kind of reference with the form its name must have.
-var schemes = map[string]*regexp.Regexp{
-	"env":        regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`),
-	"file":       regexp.MustCompile(`^.+$`),
-	"keyring":    regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,120}$`),
-	"credential": regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`),
-	"pass":       regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/@+-]*$`),
+var schemes = map[string]func() *regexp.Regexp{
+	"env":        form(`^[A-Za-z_][A-Za-z0-9_]*$`),
+	"file":       form(`^.+$`),
+	"keyring":    form(`^[a-z0-9][a-z0-9._-]{0,120}$`),
+	"credential": form(`^[A-Za-z0-9][A-Za-z0-9._-]*$`),
+	"pass":       form(`^[A-Za-z0-9][A-Za-z0-9._/@+-]*$`),
+}
+
+// form is compiled when it is first used: a program that starts reads few.
+func form(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
 }
 
 // ParseRef reads "scheme:name". Its errors never repeat the text: what was
@@ -31,11 +37,11 @@ func ParseRef(text string) (Ref, error) {
 		return Ref{}, nil
 	}
 	scheme, name, _ := strings.Cut(text, ":")
-	form, known := schemes[scheme]
+	shape, known := schemes[scheme]
 	if !known {
 		return Ref{}, fmt.Errorf("%w: it must begin with env:, file:, keyring:, credential: or pass:", ErrBadRef)
 	}
-	if !form.MatchString(name) || strings.Contains(name, "..") && scheme != "file" {
+	if !shape().MatchString(name) || strings.Contains(name, "..") && scheme != "file" {
 		return Ref{}, fmt.Errorf("%w: the name after %s: is not of the form that %s names have", ErrBadRef, scheme, scheme)
 	}
 	return Ref{scheme: scheme, name: name}, nil

@@ -28,6 +28,9 @@ type App struct {
 	Version string
 
 	Registry *tools.Registry
+	// Operations makes the registry when it is first needed, in the place of
+	// Registry: a command of the program may need none.
+	Operations func() *tools.Registry
 	// Connect finds the way to the gate: the daemon's socket, or a gate of this
 	// process. It is called once, when a command first needs it.
 	Connect func(context.Context, Globals) (*Link, error)
@@ -167,6 +170,13 @@ func (a *App) prepare() {
 	}
 }
 
+func (a *App) registry() *tools.Registry {
+	if a.Registry == nil {
+		a.Registry = a.Operations()
+	}
+	return a.Registry
+}
+
 // commands are ours and then the program's.
 func (a *App) commands() []Command { return append(slices.Clone(peoplesCommands), a.Commands...) }
 
@@ -182,7 +192,7 @@ func (a *App) command(name string) *Command {
 // unknown is the error for a command that there is not.
 func (a *App) unknown(name string) error {
 	var names []string
-	for _, op := range a.Registry.All() {
+	for _, op := range a.registry().All() {
 		names = append(names, op.Name)
 	}
 	for _, c := range a.commands() {

@@ -205,7 +205,7 @@ func (r *Run) values(ctx context.Context, op *tools.Operation, p tools.Param, pr
 
 // anyServer completes --server before a command by any operation that has it.
 func (r *Run) anyServer(ctx context.Context) choices {
-	for _, op := range r.app.Registry.All() {
+	for _, op := range r.app.registry().All() {
 		if p := ownParam(op, "server"); p != nil {
 			return r.values(ctx, op, *p, "")
 		}

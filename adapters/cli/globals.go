@@ -247,7 +247,7 @@ func (a *App) find(name string) (*tools.Operation, *Command) {
 	if c := a.command(name); c != nil {
 		return nil, c
 	}
-	op, err := a.Registry.Lookup(name)
+	op, err := a.registry().Lookup(name)
 	if err != nil {
 		return nil, nil
 	}

@@ -43,7 +43,7 @@ func (a *App) overview() []string {
 		}
 		groups[group] = append(groups[group], entry{name, summary})
 	}
-	for _, op := range a.Registry.All() {
+	for _, op := range a.registry().All() {
 		add(op.Group, op.Name, op.Summary)
 	}
 	for _, c := range a.commands() {
@@ -198,7 +198,7 @@ func wrap(text string, n int, indent string) []string {
 // names lists all commands with their summaries, for completion.
 func (a *App) names() []tools.Choice {
 	var list []tools.Choice
-	for _, op := range a.Registry.All() {
+	for _, op := range a.registry().All() {
 		list = append(list, tools.Choice{Value: op.Name, Label: op.Summary})
 	}
 	for _, c := range a.commands() {

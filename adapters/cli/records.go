@@ -203,7 +203,7 @@ func policy(ctx context.Context, r *Run) int {
 	}
 	names := words[1:]
 	if len(names) == 0 {
-		for _, op := range r.app.Registry.All() {
+		for _, op := range r.app.registry().All() {
 			names = append(names, op.Name)
 		}
 	}

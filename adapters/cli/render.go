@@ -237,7 +237,7 @@ func (r *Run) next(v tools.View) []string {
 
 // typed is a call as somebody would type it, "" when it cannot be typed.
 func (a *App) typed(n tools.Next) string {
-	op, err := a.Registry.Lookup(n.Operation)
+	op, err := a.registry().Lookup(n.Operation)
 	if err != nil {
 		return ""
 	}

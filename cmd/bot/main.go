@@ -21,7 +21,7 @@ func main() {
 func program() *cli.App {
 	app := cli.OS()
 	app.Name, app.Version = "duplibot", version()
-	app.Registry = operations() // for help and completion; calls go to a gate's own
+	app.Operations = operations // for help and completion; calls go to a gate's own
 	app.Connect = connect
 	app.Commands = []cli.Command{
 		{Name: "serve", Summary: "Serve Slack, assistants, pages and this host's accounts until stopped", Run: serveCommand,

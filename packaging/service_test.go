@@ -168,9 +168,6 @@ func write(t *testing.T, path, text string, mode os.FileMode) {
 // TestTheServiceRuns does by hand what systemd does by the unit, with the
 // config of the document: its folders, its credential, its words.
 func TestTheServiceRuns(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the program")
-	}
 	// The path of a socket is short.
 	root, err := os.MkdirTemp("", "dpb")
 	if err != nil {

@@ -92,14 +92,19 @@ func program(t *testing.T, kind string, env ...string) (path string) {
 func needs(t *testing.T, part string) string {
 	t.Helper()
 	path, err := exec.LookPath(part)
-	if err == nil {
-		return path
+	if err != nil {
+		lacks(t, part)
 	}
+	return path
+}
+
+// lacks skips a test, and fails it where nothing may be skipped.
+func lacks(t *testing.T, part string) {
+	t.Helper()
 	if os.Getenv("DUPLIBOT_TEST_REQUIRE") == "all" {
 		t.Fatalf("%s is required and not installed", part)
 	}
 	t.Skipf("%s is not installed", part)
-	return ""
 }
 
 // ended is the exit code of cmd, or 128 and the signal that ended it.
@@ -146,7 +151,7 @@ func TestStreamsThatAreClosedOrFullAreNoReasonToHangOrToLoseAnything(t *testing.
 		t.Run(c.name, func(t *testing.T) {
 			if strings.Contains(c.line, "/dev/full") {
 				if _, err := os.Stat("/dev/full"); err != nil {
-					t.Skip("this system has no /dev/full")
+					lacks(t, "/dev/full")
 				}
 			}
 			stdout, stderr, code := sh(t, c.line)

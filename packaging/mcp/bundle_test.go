@@ -62,9 +62,6 @@ func TestTheDocumentsHoldThePublishedSchemas(t *testing.T) {
 }
 
 func TestABundleIsUnpackedStartedAndListsItsTools(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the program")
-	}
 	folder := t.TempDir()
 	program := filepath.Join(folder, "program")
 	goRun(t, "build", "-o", program, "./cmd/bot")

@@ -152,16 +152,23 @@ func (b *bot) slackOptions(ctx context.Context, db *store.DB, pages slack.Pages)
 	if b.cfg.Web != nil {
 		o.Pages = pages
 	}
-	for name, slot := range map[string]*secret.Value{"app_token": &o.AppToken, "bot_token": &o.BotToken, "signing_secret": &o.SigningSecret} {
-		ref := map[string]secret.Ref{"app_token": c.AppToken, "bot_token": c.BotToken, "signing_secret": c.SigningSecret}[name]
-		if ref.IsZero() {
+	for _, s := range []struct {
+		name string
+		ref  secret.Ref
+		slot *secret.Value
+	}{
+		{"app_token", c.AppToken, &o.AppToken},
+		{"bot_token", c.BotToken, &o.BotToken},
+		{"signing_secret", c.SigningSecret, &o.SigningSecret},
+	} {
+		if s.ref.IsZero() {
 			continue
 		}
-		v, err := b.refs.Resolve(ctx, ref)
+		v, err := b.refs.Resolve(ctx, s.ref)
 		if err != nil {
-			return o, fmt.Errorf("slack.%s: %w", name, err)
+			return o, fmt.Errorf("slack.%s: %w", s.name, err)
 		}
-		*slot = v
+		*s.slot = v
 	}
 	return o, nil
 }

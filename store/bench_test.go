@@ -110,6 +110,18 @@ func BenchmarkListThousandOpen(b *testing.B) {
 	}
 }
 
+func BenchmarkTokenByHash(b *testing.B) {
+	db := open(b, store.Options{})
+	if err := db.Tokens.Create(b.Context(), store.Token{ID: "t-1", Name: "ann-laptop", Person: "ann", Hash: "4f", Toolsets: []string{"core"}}); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := db.Tokens.ByHash(b.Context(), "4f"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkLock(b *testing.B) {
 	l, err := store.OpenLocks(filepath.Join(b.TempDir(), "locks"))
 	if err != nil {

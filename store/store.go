@@ -104,7 +104,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	}
 	db.Approvals = &Approvals{db}
 	db.Audit = &Audit{db: db, askKey: o.AuditKey, anchored: o.Anchored, known: o.Known}
-	db.Tokens, db.Pages = &Tokens{db}, &Pages{db}
+	db.Tokens, db.Pages = &Tokens{db: db}, &Pages{db}
 	db.Messages, db.Alerts = &Messages{db}, &Alerts{db}
 	db.Deliveries, db.Notes = &Deliveries{db}, &Notes{db}
 	return db, nil

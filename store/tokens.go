@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/duplibot/duplibot/tools"
@@ -12,7 +13,12 @@ import (
 
 // Tokens are what AI assistants prove themselves with over HTTP. The token
 // itself is not here, only its hash.
-type Tokens struct{ db *DB }
+type Tokens struct {
+	db *DB
+
+	mu   sync.Mutex
+	find *sql.Stmt
+}
 
 // Token is one assistant's, in the name of a person.
 type Token struct {
@@ -60,12 +66,36 @@ func (s *Tokens) Create(ctx context.Context, t Token) error {
 // ByHash finds a token that may be used. One that is unknown or revoked is an
 // Error of code NotLoggedIn.
 func (s *Tokens) ByHash(ctx context.Context, hash string) (Token, error) {
-	t, err := s.one(ctx, `hash = $1 AND revoked = 0`, hash)
+	t, err := s.byHash(ctx, hash)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Token{}, tools.Errorf(tools.NotLoggedIn, "this token is not known, or was revoked").
 			WithHint("make one with: token create")
 	}
 	return t, err
+}
+
+// byHash is what every request of every assistant costs. It is prepared once,
+// as to parse it takes longer than to run it, and not cancelled, as to watch
+// for that does too.
+func (s *Tokens) byHash(ctx context.Context, hash string) (Token, error) {
+	const what = "read token"
+	find, err := s.finder(ctx)
+	if err != nil {
+		return Token{}, readable(what, err)
+	}
+	t, err := scanToken(find.QueryRowContext(context.WithoutCancel(ctx), hash))
+	return t, readable(what, err)
+}
+
+func (s *Tokens) finder(ctx context.Context) (*sql.Stmt, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.find != nil {
+		return s.find, nil
+	}
+	var err error
+	s.find, err = s.db.reader.PrepareContext(ctx, `SELECT `+tokenColumns+` FROM tokens WHERE hash = $1 AND revoked = 0`)
+	return s.find, err
 }
 
 // Touch notes that t, as ByHash returned it, is used now. It is apart from
@@ -81,7 +111,7 @@ func (s *Tokens) Touch(ctx context.Context, t Token) error {
 
 // All lists tokens, the revoked ones too, by name.
 func (s *Tokens) All(ctx context.Context) ([]Token, error) {
-	return collect(ctx, s.db.reader, "list tokens", scanToken, `SELECT `+tokenColumns+` FROM tokens ORDER BY name`)
+	return collect(ctx, s.db.reader, "list tokens", tokenIn, `SELECT `+tokenColumns+` FROM tokens ORDER BY name`)
 }
 
 // Revoke ends the token with this ID or name for good and returns it. One that
@@ -91,29 +121,23 @@ func (s *Tokens) Revoke(ctx context.Context, idOrName string) (Token, error) {
 		`UPDATE tokens SET revoked = $1 WHERE (id = $2 OR name = $2) AND revoked = 0`, millis(s.db.now()), idOrName); err != nil {
 		return Token{}, err
 	}
-	t, err := s.one(ctx, `id = $1 OR name = $1`, idOrName)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Token{}, tools.Errorf(tools.NotFound, "there is no token %.40q", idOrName).WithHint("see: token list")
+	list, err := collect(ctx, s.db.reader, "read token", tokenIn, `SELECT `+tokenColumns+` FROM tokens WHERE id = $1 OR name = $1`, idOrName)
+	if err == nil && len(list) == 0 {
+		err = tools.Errorf(tools.NotFound, "there is no token %.40q", idOrName).WithHint("see: token list")
 	}
-	return t, err
-}
-
-func (s *Tokens) one(ctx context.Context, where string, args ...any) (Token, error) {
-	list, err := collect(ctx, s.db.reader, "read token", scanToken, `SELECT `+tokenColumns+` FROM tokens WHERE `+where, args...)
 	if err != nil {
 		return Token{}, err
-	}
-	if len(list) == 0 {
-		return Token{}, sql.ErrNoRows
 	}
 	return list[0], nil
 }
 
-func scanToken(rows *sql.Rows) (Token, error) {
+func tokenIn(rows *sql.Rows) (Token, error) { return scanToken(rows) }
+
+func scanToken(row interface{ Scan(...any) error }) (Token, error) {
 	var t Token
 	var ceiling, toolsets string
 	var created, lastUsed, revoked int64
-	err := rows.Scan(&t.ID, &t.Name, &t.Person, &t.Hash, &ceiling, &toolsets, &created, &lastUsed, &revoked)
+	err := row.Scan(&t.ID, &t.Name, &t.Person, &t.Hash, &ceiling, &toolsets, &created, &lastUsed, &revoked)
 	if err != nil {
 		return Token{}, err
 	}

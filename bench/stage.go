@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -11,11 +12,9 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/duplibot/duplibot/auth/keyring"
 	"github.com/duplibot/duplibot/duplicati"
-	"github.com/duplibot/duplibot/duplicati/duplicatitest"
 	"github.com/duplibot/duplibot/secret"
 )
 
@@ -24,8 +23,9 @@ import (
 type stage struct {
 	dir, binary, bare, config string
 
-	server *duplicatitest.Server
-	token  string // an access token, for bare requests
+	server   *backend
+	endpoint string // where `duplibot serve` listens for assistants
+	token    string // an access token, for bare requests
 }
 
 const password = "correct horse"
@@ -49,13 +49,11 @@ func newStage(ctx context.Context, binary string) (_ *stage, err error) {
 			return nil, err
 		}
 	}
-	if s.server, err = duplicatitest.New(duplicatitest.Options{Password: password}); err != nil {
+	program, err := build(ctx, dir, "./bench/backend")
+	if err != nil {
 		return nil, err
 	}
-	for i := range 5 {
-		s.server.AddBackup(duplicatitest.Backup{Name: "Backup " + strconv.Itoa(i), Every: "1D", Runs: []duplicatitest.Run{{Ago: time.Hour}}})
-	}
-	if err := s.server.Listen(); err != nil {
+	if s.server, err = startBackend(ctx, program); err != nil {
 		return nil, err
 	}
 	if err := s.configure(); err != nil {
@@ -81,18 +79,31 @@ func build(ctx context.Context, dir, pkg string) (string, error) {
 	return path, nil
 }
 
+// configure writes a config for commands that work by themselves, and one more
+// for a daemon.
 func (s *stage) configure() error {
-	files := map[string]string{
-		"key":      keyring.NewPassphrase().Reveal(),
-		"password": password,
-		"duplibot.yaml": fmt.Sprintf(`servers:
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	listen := l.Addr().String() // free, as far as one can know
+	if err := l.Close(); err != nil {
+		return err
+	}
+	s.endpoint = "http://" + listen + "/mcp"
+	config := fmt.Sprintf(`servers:
   nas: {url: %q, password: %q}
 keyring: {backend: file, passphrase: %q, folder: %q}
 store: %q
 people:
-  me: {identities: ["uid:%d"], roles: [admin, approver]}
-`, s.server.URL, "file:"+filepath.Join(s.dir, "password"), "file:"+filepath.Join(s.dir, "key"),
-			filepath.Join(s.dir, "keyring"), "sqlite:"+filepath.Join(s.dir, "state", "duplibot.db"), os.Getuid()),
+  me: {identities: ["uid:%d", "mcp:bench"], roles: [admin, approver]}
+`, s.server.url, "file:"+filepath.Join(s.dir, "password"), "file:"+filepath.Join(s.dir, "key"),
+		filepath.Join(s.dir, "keyring"), "sqlite:"+filepath.Join(s.dir, "state", "duplibot.db"), os.Getuid())
+	files := map[string]string{
+		"key":           keyring.NewPassphrase().Reveal(),
+		"password":      password,
+		"duplibot.yaml": config,
+		"daemon.yaml":   config + fmt.Sprintf("socket: %q\nmcp: {http: {listen: %q}}\n", filepath.Join(s.dir, "socket"), listen),
 	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
@@ -107,16 +118,21 @@ func (s *stage) command(ctx context.Context, args ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, s.binary, append([]string{"--config", s.config}, args...)...)
 }
 
+// daemonCommand is one that a daemon is, or is asked for.
+func (s *stage) daemonCommand(ctx context.Context, args ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, s.binary, append([]string{"--config", filepath.Join(s.dir, "daemon.yaml")}, args...)...)
+}
+
 // bareCommand is the bare program.
 func (s *stage) bareCommand(ctx context.Context) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, s.bare)
-	cmd.Env = append(os.Environ(), "BARE_URL="+s.server.URL, "BARE_TOKEN="+s.token)
+	cmd.Env = append(os.Environ(), "BARE_URL="+s.server.url, "BARE_TOKEN="+s.token)
 	return cmd
 }
 
 // logIn takes an access token that bare requests are made with.
 func (s *stage) logIn(ctx context.Context) error {
-	c, err := duplicati.New(duplicati.Options{URL: s.server.URL})
+	c, err := duplicati.New(duplicati.Options{URL: s.server.url})
 	if err != nil {
 		return err
 	}
@@ -131,7 +147,7 @@ func (s *stage) logIn(ctx context.Context) error {
 
 // request is the bare request for what the command status shows.
 func (s *stage) request(ctx context.Context) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.server.URL+"/api/v1/serverstate", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.server.url+"/api/v1/serverstate", nil)
 	if err == nil {
 		req.Header.Set("Authorization", "Bearer "+s.token)
 	}
@@ -140,7 +156,7 @@ func (s *stage) request(ctx context.Context) (*http.Request, error) {
 
 func (s *stage) close() {
 	if s.server != nil {
-		s.server.Close()
+		s.server.end()
 	}
 	os.RemoveAll(s.dir)
 }

@@ -78,6 +78,14 @@ func (a *assistant) ask(method string, params, result any) error {
 	}
 }
 
+// say sends one message and reads one line.
+func (a *assistant) say(message []byte) ([]byte, error) {
+	if _, err := a.in.Write(append(message, '\n')); err != nil {
+		return nil, err
+	}
+	return a.out.ReadBytes('\n')
+}
+
 // listed goes through the greeting up to the list of tools.
 func (a *assistant) listed() (tools int, err error) {
 	greeting := map[string]any{

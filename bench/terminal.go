@@ -22,7 +22,9 @@ func terminal(ctx context.Context, s *stage, rounds int, t *table) error {
 	status := func() *exec.Cmd { return s.command(ctx, "status") }
 	bare := func() *exec.Cmd { return s.bareCommand(ctx) }
 	var took, bareTook, most, bareMost series
-	s.server.ForgetRequests()
+	if _, err := s.server.requests(); err != nil {
+		return err
+	}
 	for range rounds {
 		for _, c := range []struct {
 			command func() *exec.Cmd
@@ -35,7 +37,11 @@ func terminal(ctx context.Context, s *stage, rounds int, t *table) error {
 			*c.into = append(*c.into, millis(time.Since(began)))
 		}
 	}
-	requests := series{float64(s.server.Count("", "/")-rounds) / float64(rounds)}
+	n, err := s.server.requests()
+	if err != nil {
+		return err
+	}
+	requests := series{float64(n-rounds) / float64(rounds)}
 	t.add("status at a terminal", "ms", took, terminalGoal)
 	t.beside("a bare program", "ms", bareTook)
 	t.times("status to bare", took, bareTook)

@@ -36,7 +36,7 @@ func (s *Server) handler(op *tools.Operation) server.ToolHandlerFunc {
 			Operation: op.Name, Args: args, Caller: s.caller(ctx), Progress: s.progress(ctx, req.Params.Meta),
 		})
 		if err != nil {
-			return failed(err), nil
+			return failed(inItsWords(op, err)), nil
 		}
 		return s.offerPage(ctx, op, req, s.resultOf(op, answer)), nil
 	}

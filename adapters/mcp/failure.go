@@ -40,6 +40,14 @@ func asError(err error) *tools.Error {
 	return tools.Errorf(tools.Internal, "something went wrong inside; nothing more is known here").Because(err)
 }
 
+// inItsWords is an error that calls the operation's parameters as this surface
+// does: a hint to give --until-resumed is one to give until_resumed.
+func inItsWords(op *tools.Operation, err error) error {
+	e := *asError(err)
+	e.Hint = argumentNames(op, e.Hint)
+	return &e
+}
+
 // failed is an error as a tool result. It has no structured content: that has
 // the schema of a success, and clients check it.
 func failed(err error) *proto.CallToolResult {

@@ -128,6 +128,24 @@ func TestAFailureSaysWhatToDoNext(t *testing.T) {
 	}
 }
 
+func TestAHintNamesArgumentsAsToolsDo(t *testing.T) {
+	r := newRig(t, func(o *mcp.Options) { o.Door = hinting{o.Door} })
+	s := r.stdio(t, toolstest.AnnsAssistant, "2026-07-28", nil)
+	res := call(t, s, "duplicati_read_log", map[string]any{"lines": 1})
+	want := "such as lines 3; a server may need --webservice-interface"
+	e, _ := res.Meta["error"].(map[string]any)
+	if !strings.Contains(text(res), "Next: such as lines 3; a server may need") || e["hint"] != want {
+		t.Errorf("got %q and %v, want %q", text(res), e, want)
+	}
+}
+
+// hinting names a flag of the operation, and one that is Duplicati's own.
+type hinting struct{ tools.Door }
+
+func (hinting) Run(context.Context, tools.Call) (tools.Answer, error) {
+	return tools.Answer{}, tools.Errorf(tools.InvalidArgument, "no").WithHint("such as --lines 3; a server may need --webservice-interface")
+}
+
 func TestAPanicSaysNothingOfItself(t *testing.T) {
 	r := newRig(t, func(o *mcp.Options) { o.Door = panicking{o.Door} })
 	s := r.stdio(t, toolstest.AnnsAssistant, "2026-07-28", nil)

@@ -34,7 +34,7 @@ const allServers = "all"
 
 var (
 	backends  = []string{"secret-service", "keychain", "wincred", "pass", "file"}
-	toolsets  = []string{"core", "restore", "maintenance", "admin"}
+	toolsets  = []string{"core", "admin"}
 	roleWords = []string{"viewer", "operator", "admin", "approver"}
 	risks     = []string{"read", "change", "critical"}
 	surfaces  = []string{"cli", "mcp", "slack", "web"}

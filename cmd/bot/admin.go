@@ -227,6 +227,9 @@ func (a *admin) createToken(ctx context.Context, c tools.Caller, in tokenArgs) (
 	if !tokenName(in.Name) {
 		return none, tools.Errorf(tools.InvalidArgument, "a token's name is 1 to 40 letters, digits, dots and dashes; nothing was made")
 	}
+	if err := knownToolsets(in.Toolsets); err != nil {
+		return none, err
+	}
 	db, err := a.store(ctx)
 	if err != nil {
 		return none, err
@@ -246,6 +249,25 @@ func (a *admin) createToken(ctx context.Context, c tools.Caller, in tokenArgs) (
 		return none, err
 	}
 	return local.Confidential{Result: t, Secret: secret.New(word)}, nil
+}
+
+// knownToolsets refuses a name that no operation has: a limit to it would be
+// one to nothing.
+func knownToolsets(names []string) error {
+	var known []string
+	for _, op := range operations().All() {
+		if !slices.Contains(known, op.Toolset) {
+			known = append(known, op.Toolset)
+		}
+	}
+	slices.Sort(known)
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return tools.Errorf(tools.InvalidArgument, "there is no toolset %.40q; nothing was done", name).
+				WithHint("--toolsets takes %s, or several of them with commas between", strings.Join(known, ", "))
+		}
+	}
+	return nil
 }
 
 func (a *admin) recordToken(ctx context.Context, db *store.DB, c tools.Caller, s tools.Subject, detail string) error {

@@ -69,6 +69,9 @@ func mcpCommand(ctx context.Context, r *cli.Run) int {
 	}
 	if toolsets != "" {
 		cfg.MCP.Toolsets = strings.FieldsFunc(toolsets, func(c rune) bool { return c == ',' || c == ' ' })
+		if err := knownToolsets(cfg.MCP.Toolsets); err != nil {
+			return r.Usage(err)
+		}
 	}
 	if err := serveStdio(ctx, r, cfg); err != nil && !errors.Is(err, context.Canceled) {
 		return r.Fail(err)

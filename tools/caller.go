@@ -26,8 +26,8 @@ type Identity string
 // Caller is who calls, as the adapter has proven it.
 type Caller struct {
 	Identity Identity
-	// Person is whom the bot's own list of tokens gives the identity to. It
-	// counts only where no entry of people has the identity.
+	// Person is whom the bot's own list of tokens gives the identity to. Where
+	// people gives it to somebody else it is nobody's.
 	Person string
 	Groups []Identity // group memberships read just now, such as "slack:T0123/S0789"
 	// GroupsUnread says that memberships could not be read: whatever a group

@@ -121,11 +121,18 @@ type Subject struct {
 }
 
 // Who finds the person and the rights of a caller. Somebody unknown is
-// Nobody; a group can make somebody who is not listed a viewer, no more.
+// Nobody; a group can make somebody who is not listed a viewer, no more. So is
+// an identity that people gives to one person and the list of tokens to
+// another: who has made a token chose its name himself.
 func (p *People) Who(c Caller) Subject {
 	s := Subject{Name: string(c.Identity), Root: c.Identity == rootIdentity}
 	name, ok := p.byID[c.Identity]
-	if !ok && c.Person != "" {
+	switch {
+	case c.Person == "" || ok && name == c.Person:
+	case ok:
+		s.Why = "people and the list of tokens give this identity to two persons"
+		return s
+	default:
 		_, ok = p.persons[c.Person]
 		name = c.Person
 	}
@@ -154,6 +161,12 @@ func (p *People) Who(c Caller) Subject {
 		s.Why += ", limited to " + c.Ceiling.String() + " by the token"
 	}
 	return s
+}
+
+// Has returns the person whom the people list gives an identity to.
+func (p *People) Has(id Identity) (name string, ok bool) {
+	name, ok = p.byID[id]
+	return name, ok
 }
 
 // Named returns the rights of a person by name, as the people list alone

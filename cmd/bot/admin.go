@@ -227,6 +227,9 @@ func (a *admin) createToken(ctx context.Context, c tools.Caller, in tokenArgs) (
 	if !tokenName(in.Name) {
 		return none, tools.Errorf(tools.InvalidArgument, "a token's name is 1 to 40 letters, digits, dots and dashes; nothing was made")
 	}
+	if owner, given := a.people.Has(tools.Identity("mcp:" + in.Name)); given && owner != in.Person {
+		return none, tools.Errorf(tools.Denied, "people gives mcp:%s to somebody else; nothing was made", in.Name).WithHint("choose another name")
+	}
 	if err := knownToolsets(in.Toolsets); err != nil {
 		return none, err
 	}

@@ -149,7 +149,11 @@ func Define[In, Out any](spec Spec, h Handler[In, Out]) Operation {
 	}
 
 	op.bind = func(args map[string]any) (bound, error) {
-		canonical, err := op.check(args)
+		args, err := op.check(args)
+		if err != nil {
+			return bound{}, err
+		}
+		canonical, err := json.Marshal(args)
 		if err != nil {
 			return bound{}, err
 		}

@@ -33,6 +33,8 @@ const (
 //	path           a place on the terminal's own disk; made absolute there
 //	here           left out, a path is the terminal's current folder
 //	new            a secret that begins to count with this call: typed twice
+//	target         names what the plan is about: however it is named, a call on
+//	               the same thing is the same call
 //	complete=NAME  values come from the completion NAME
 type Param struct {
 	Name     string // as in JSON and MCP: "delete_remote_files"
@@ -48,6 +50,7 @@ type Param struct {
 	Path     bool // the terminal makes it absolute
 	Here     bool // and takes its current folder when it is left out
 	New      bool // a Secret that is chosen now, so whoever types it types it twice
+	Target   bool // names what the plan is about
 	Complete string
 
 	only []Surface
@@ -174,6 +177,8 @@ func paramsOf(t reflect.Type, s *jsonschema.Schema) ([]Param, error) {
 				p.Here = true
 			case "new":
 				p.New = true
+			case "target":
+				p.Target = true
 			case "complete":
 				p.Complete = value
 			default:
@@ -182,6 +187,9 @@ func paramsOf(t reflect.Type, s *jsonschema.Schema) ([]Param, error) {
 		}
 		if p.Here && !p.Path || p.New && (!p.Secret || p.File) {
 			return nil, fmt.Errorf("parameter %s: here goes with path, and new with a Secret", name)
+		}
+		if p.Target && p.Kind != Text && p.Kind != List {
+			return nil, fmt.Errorf("parameter %s: target needs a name", name)
 		}
 		if p.Rest && p.Kind != List {
 			return nil, fmt.Errorf("parameter %s: rest needs a list", name)
@@ -192,10 +200,10 @@ func paramsOf(t reflect.Type, s *jsonschema.Schema) ([]Param, error) {
 }
 
 // check refuses unknown and ill-typed arguments, naming the known ones and no
-// value, and returns the canonical JSON of the rest. It accepts "42" for a
-// number and "true" for a bool, as models and shells write them.
-func (o *Operation) check(args map[string]any) (json.RawMessage, error) {
-	clean := map[string]any{}
+// value, and returns the rest, each of its parameter's own kind. It accepts
+// "42" for a number and "true" for a bool, as models and shells write them.
+func (o *Operation) check(args map[string]any) (clean map[string]any, err error) {
+	clean = map[string]any{}
 	var unknown []string
 	for name, value := range args {
 		p := o.param(name)
@@ -226,7 +234,7 @@ func (o *Operation) check(args map[string]any) (json.RawMessage, error) {
 			clean[p.Name] = ""
 		}
 	}
-	return json.Marshal(clean)
+	return clean, nil
 }
 
 // foreign refuses arguments that do not exist on a surface, such as a folder
@@ -255,6 +263,12 @@ func (o *Operation) unknownArgument(name string, on Surface) *Error {
 	}
 	return e.WithHint("known are: %s", strings.Join(known, ", "))
 }
+
+// What an argument can hold: it is stored, recorded and shown.
+const (
+	longestText = 4096 // bytes
+	longestList = 256
+)
 
 func (p *Param) coerce(value any) (any, error) {
 	wrong := func(want string) error {
@@ -292,13 +306,14 @@ func (p *Param) coerce(value any) (any, error) {
 		}
 		return nil, wrong("a whole number")
 	case List:
+		var list []string
 		switch v := value.(type) {
 		case string:
-			return []string{v}, nil
+			list = []string{v}
 		case []string:
-			return v, nil
+			list = v
 		case []any:
-			list := make([]string, len(v))
+			list = make([]string, len(v))
 			for i, item := range v {
 				text, ok := item.(string)
 				if !ok {
@@ -306,9 +321,13 @@ func (p *Param) coerce(value any) (any, error) {
 				}
 				list[i] = text
 			}
-			return list, nil
+		default:
+			return nil, wrong("a list of texts")
 		}
-		return nil, wrong("a list of texts")
+		if len(list) > longestList || slices.ContainsFunc(list, func(text string) bool { return len(text) > longestText }) {
+			return nil, wrong(fmt.Sprintf("at most %d texts of at most %d bytes", longestList, longestText))
+		}
+		return list, nil
 	default:
 		var text string
 		switch v := value.(type) {
@@ -323,8 +342,8 @@ func (p *Param) coerce(value any) (any, error) {
 		default:
 			return nil, wrong("a text")
 		}
-		if len(text) > 4096 {
-			return nil, wrong("at most 4096 bytes long")
+		if len(text) > longestText {
+			return nil, wrong(fmt.Sprintf("at most %d bytes long", longestText))
 		}
 		if len(p.Enum) > 0 && !slices.Contains(p.Enum, text) {
 			return nil, wrong("one of " + strings.Join(p.Enum, ", "))
@@ -333,7 +352,8 @@ func (p *Param) coerce(value any) (any, error) {
 	}
 }
 
-// secretsIn returns the Secret and File parameters as they were given.
+// secretsIn returns the Secret and File parameters of arguments that were
+// checked.
 func (o *Operation) secretsIn(args map[string]any) map[string]string {
 	given := map[string]string{}
 	for _, p := range o.Params {

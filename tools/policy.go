@@ -171,7 +171,7 @@ func (p *Policy) Rule(op *Operation, risk Risk, s Subject, surface Surface, serv
 	}
 	if s.Role < least {
 		if s.Role == Nobody {
-			return deny(NobodyKnown, "roles", "nobody in people or groups has this identity")
+			return unknownPerson
 		}
 		return deny(Denied, "roles", fmt.Sprintf("%s is %s and %s needs %s", s.Name, s.Role, op.Name, least))
 	}
@@ -204,6 +204,9 @@ func (p *Policy) Rule(op *Operation, risk Risk, s Subject, surface Surface, serv
 	}
 	return p.possible(ruling, s)
 }
+
+// unknownPerson is the ruling for who is nobody.
+var unknownPerson = Ruling{Verdict: Deny, Code: NobodyKnown, Rule: "roles", Reason: "nobody in people or groups has this identity"}
 
 // byDefault is the verdict where no rule matches.
 func (p *Policy) byDefault(risk Risk, s Subject) Ruling {

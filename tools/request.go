@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 )
 
@@ -15,6 +16,7 @@ const (
 	inputWithin  = 10 * time.Minute // to enter a secret on a page
 	pauseOnDeny  = 30 * time.Minute // before a denied call may be asked for again
 	cardsAnHour  = 5                // per requester
+	cardWithin   = 10 * time.Second // to wait for others of the same requester
 	lockWithin   = 2 * time.Minute  // to wait for another operation on the same backup
 	actWithin    = 30 * time.Minute // for a call that was agreed to
 	settleWithin = time.Minute      // for a look at what became of a call
@@ -41,30 +43,26 @@ func (g *gate) request(ctx context.Context, op *Operation, b bound, call Call, s
 	if at, err := g.Approvals.DeniedSince(ctx, a.Same, now.Add(-pauseOnDeny)); err != nil {
 		return Answer{}, err
 	} else if !at.IsZero() {
-		return Answer{}, g.refuse(ctx, op, call, s, Errorf(TooMany, "this was denied at %s; it can be asked for again from %s; nothing was done",
-			at.UTC().Format(time.RFC3339), at.Add(pauseOnDeny).UTC().Format(time.RFC3339)).
-			WithHint("talk to the person who denied it"))
+		return Answer{}, g.refuse(ctx, op, call, s, wasDenied(at))
 	}
 	if open, err := g.openSame(ctx, a.Same, s.Name); err != nil {
 		return Answer{}, err
 	} else if open != nil {
-		g.dropSecrets(ctx, b.secrets)
 		return g.pending(op, *open), nil
 	}
-	if a.Asks {
-		asked, err := g.Approvals.Asked(ctx, s.Name, now.Add(-time.Hour))
-		if err != nil {
-			return Answer{}, err
-		}
-		if asked >= cardsAnHour {
-			return Answer{}, g.refuse(ctx, op, call, s, Errorf(TooMany, "%s has asked for %d approvals within an hour, which is the limit; nothing was done", s.Name, asked).
-				WithHint("wait, or withdraw what is no longer needed").Retryable())
-		}
+	if err := g.mayAsk(ctx, op, call, s, a); err != nil {
+		return Answer{}, err
 	}
+	stored := Approval{}
 	if len(a.Needs) > 0 {
 		a.State, a.Expires = StateInput, now.Add(inputWithin)
 		a.Plan = Plan{Target: Target{Server: b.server, Kind: "server", Name: b.server}, Effects: []string{op.Summary}}
 	} else {
+		defer func() {
+			if stored.ID != a.ID {
+				g.dropMade(ctx, op, a)
+			}
+		}()
 		if err := g.generate(ctx, op, &a, &b); err != nil {
 			return Answer{}, err
 		}
@@ -72,19 +70,109 @@ func (g *gate) request(ctx context.Context, op *Operation, b bound, call Call, s
 			return Answer{}, err
 		}
 	}
+	// What somebody may still ask for and that he asks for it are one step,
+	// however many calls of his are under way.
+	waiting, stop := context.WithTimeout(ctx, cardWithin)
+	defer stop()
+	release, err := g.Locks.Lock(waiting, "requests of "+s.Name)
+	if err != nil {
+		return Answer{}, Errorf(Busy, "too many calls of %s are under way; nothing was done", s.Name).WithHint("ask again in a moment").Retryable().Because(err)
+	}
+	defer release()
+	open, at, err := g.alike(ctx, op, a)
+	switch {
+	case err != nil:
+		return Answer{}, err
+	case open != nil:
+		return g.pending(op, *open), nil
+	case !at.IsZero():
+		return Answer{}, g.refuse(ctx, op, call, s, wasDenied(at))
+	}
+	if err := g.mayAsk(ctx, op, call, s, a); err != nil {
+		return Answer{}, err
+	}
 	r := g.requestRecord(a)
 	r.Event, r.Detail = EventRequested, string(a.Args)
 	if _, err := g.Audit.Append(ctx, r); err != nil {
 		return Answer{}, auditDown(err)
 	}
-	stored, created, err := g.Approvals.Create(ctx, a)
-	if err != nil {
+	var created bool
+	if stored, created, err = g.Approvals.Create(ctx, a); err != nil {
 		return Answer{}, err
 	}
 	if created {
 		g.notify(stored)
 	}
 	return g.pending(op, stored), nil
+}
+
+func wasDenied(at time.Time) *Error {
+	return Errorf(TooMany, "this was denied at %s; it can be asked for again from %s; nothing was done",
+		at.UTC().Format(time.RFC3339), at.Add(pauseOnDeny).UTC().Format(time.RFC3339)).
+		WithHint("talk to the person who denied it")
+}
+
+// mayAsk refuses one more card than its requester has within an hour.
+func (g *gate) mayAsk(ctx context.Context, op *Operation, call Call, s Subject, a Approval) error {
+	if !a.Asks {
+		return nil
+	}
+	asked, err := g.Approvals.Asked(ctx, s.Name, g.now().Add(-time.Hour))
+	if err != nil || asked < cardsAnHour {
+		return err
+	}
+	return g.refuse(ctx, op, call, s, Errorf(TooMany, "%s has asked for %d approvals within an hour, which is the limit; nothing was done", s.Name, asked).
+		WithHint("wait, or withdraw what is no longer needed").Retryable())
+}
+
+// alike finds what its requester has asked for before and is the same but for
+// how its target is named: a request that is open, or when one was denied a
+// short while ago.
+func (g *gate) alike(ctx context.Context, op *Operation, a Approval) (open *Approval, denied time.Time, err error) {
+	same, ok := op.deed(a)
+	if !ok {
+		return nil, time.Time{}, nil
+	}
+	list, err := g.Approvals.Approvals(ctx, Filter{Requester: a.Requester, States: []State{StatePending, StateApproved, StateExecuting, StateDenied}, Limit: 1000})
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	now := g.now()
+	for _, other := range list {
+		if key, ok := op.deed(other); !ok || key != same {
+			continue
+		}
+		switch {
+		case other.State == StateDenied:
+			if other.Updated.After(now.Add(-pauseOnDeny)) && other.Updated.After(denied) {
+				denied = other.Updated
+			}
+		case other.State != StatePending || !now.After(other.Expires):
+			return &other, time.Time{}, nil
+		}
+	}
+	return nil, denied, nil
+}
+
+// deed is what a would do, the same for all ways to name its target and for
+// all words that the bot makes. ok is false where it has no target of its own.
+func (o *Operation) deed(a Approval) (key string, ok bool) {
+	t := a.Plan.Target
+	args := map[string]any{}
+	if t.ID == "" || a.Operation != o.Name || json.Unmarshal(a.Args, &args) != nil {
+		return "", false
+	}
+	for _, p := range o.Params {
+		if p.Target {
+			delete(args, p.Name)
+			ok = true
+		}
+		if text, _ := args[p.Name].(string); p.Secret && Secret(text).Made() {
+			args[p.Name] = SecretGenerate
+		}
+	}
+	words, err := json.Marshal([]any{a.Server, t.Server, t.Kind, t.ID, args})
+	return string(words), ok && err == nil
 }
 
 func (g *gate) openSame(ctx context.Context, same, requester string) (*Approval, error) {
@@ -299,6 +387,17 @@ func (g *gate) ended(ctx context.Context, a Approval, event Event, detail string
 	}
 	g.forget(ctx, a)
 	g.notify(a)
+}
+
+// dropMade forgets what was made for a request that did not come about.
+func (g *gate) dropMade(ctx context.Context, op *Operation, a Approval) {
+	args := map[string]any{}
+	if json.Unmarshal(a.Args, &args) != nil {
+		return
+	}
+	made := op.secretsIn(args)
+	maps.DeleteFunc(made, func(_, text string) bool { return !Secret(text).Made() })
+	g.dropSecrets(ctx, made)
 }
 
 // forget drops the secrets held for a request.

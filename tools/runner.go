@@ -280,6 +280,10 @@ func (g *gate) run(ctx context.Context, call Call) (Answer, error) {
 		return Answer{}, err
 	}
 	subject := g.People.Who(call.Caller)
+	if subject.Role == Nobody {
+		// Not even what there is could be said to him.
+		return Answer{}, g.refuse(ctx, op, call, subject, denied(op, unknownPerson))
+	}
 	if call.Caller.Toolsets != nil && !slices.Contains(call.Caller.Toolsets, op.Toolset) {
 		return Answer{}, g.refuse(ctx, op, call, subject, Errorf(Denied, "this token does not cover %s; nothing was done", op.Name).
 			WithHint("it covers the toolsets %s", strings.Join(call.Caller.Toolsets, ", ")))
@@ -300,19 +304,29 @@ func (g *gate) run(ctx context.Context, call Call) (Answer, error) {
 	}
 	ruling := g.Policy.Rule(op, b.risk, subject, call.Caller.Surface, b.server)
 	for _, server := range each {
-		if ruled := g.Policy.Rule(op, b.risk, subject, call.Caller.Surface, server); ruled.Verdict == Deny {
+		if ruled := g.Policy.Rule(op, b.risk, subject, call.Caller.Surface, server); ruled.Verdict != Allow {
 			ruling = ruled
+			if ruled.Verdict == Deny {
+				break
+			}
 		}
 	}
 	if ruling.Verdict == Deny {
 		return Answer{}, g.refuse(ctx, op, call, subject, denied(op, ruling))
+	}
+	if each != nil && b.risk > Read {
+		return Answer{}, g.refuseArgs(ctx, op, call, subject, oneServer(op, g.Servers.Names()))
+	}
+	if each != nil && ruling.Verdict != Allow {
+		return Answer{}, g.refuse(ctx, op, call, subject, Errorf(Denied, "%s cannot ask all servers at once, as of some of them somebody has to agree first; nothing was done", op.Name).
+			WithHint("name one server; decided by %s", ruling.Rule))
 	}
 	if err := g.secretsExist(ctx, op, b, call.Caller); err != nil {
 		return Answer{}, g.refuseArgs(ctx, op, call, subject, err)
 	}
 	call.Args = args
 	switch {
-	case b.risk == Read && each != nil:
+	case each != nil:
 		return g.askAll(ctx, op, call, subject, each)
 	case b.risk == Read && ruling.Verdict == Allow:
 		return g.read(ctx, op, b, call, subject)
@@ -343,8 +357,7 @@ func (g *gate) place(op *Operation, call Call) (args map[string]any, each []stri
 		}
 		return args, names, nil
 	case server == allServers:
-		return nil, nil, Errorf(InvalidArgument, "%s works on one server at a time; nothing was done", op.Name).
-			WithHint("name one of: %s", strings.Join(names, ", "))
+		return nil, nil, oneServer(op, names)
 	case server == "":
 		if server = g.Servers.Default(call.Caller); server == "" && len(names) == 1 {
 			server = names[0]
@@ -366,6 +379,11 @@ func (g *gate) place(op *Operation, call Call) (args map[string]any, each []stri
 	}
 	args["server"] = server
 	return args, nil, nil
+}
+
+func oneServer(op *Operation, names []string) *Error {
+	return Errorf(InvalidArgument, "%s works on one server at a time; nothing was done", op.Name).
+		WithHint("name one of: %s", strings.Join(names, ", "))
 }
 
 func noServers() *Error {
@@ -715,7 +733,7 @@ func (r *Runner) Complete(ctx context.Context, c Caller, operation, param, prefi
 		return nil, err
 	}
 	s := r.g.People.Who(c)
-	if !r.g.Policy.Visible(op, s) {
+	if !r.visible(op, c, s) {
 		return nil, nil
 	}
 	p := op.param(param)
@@ -745,6 +763,10 @@ func (r *Runner) Complete(ctx context.Context, c Caller, operation, param, prefi
 				return nil, err
 			}
 			server = args["server"].(string)
+		}
+		// To offer names is to read them.
+		if v := r.g.Policy.Rule(op, op.Risk, s, c.Surface, server).Verdict; v == Deny || op.Risk == Read && v != Allow {
+			return choices, nil
 		}
 		found, err := op.complete[param](ctx, r.g.env(op, c, s, server), prefix)
 		if err != nil {

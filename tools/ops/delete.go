@@ -12,7 +12,7 @@ import (
 )
 
 type deleteIn struct {
-	Backup  string `json:"backup" jsonschema:"ID or exact name" tool:"pos,complete=backups"`
+	Backup  string `json:"backup" jsonschema:"ID or exact name" tool:"pos,target,complete=backups"`
 	Remote  bool   `json:"delete_remote_files,omitempty" jsonschema:"All its versions at the destination too"`
 	LocalDB bool   `json:"delete_local_db,omitempty" jsonschema:"Its local database too"`
 	Force   bool   `json:"force,omitempty" jsonschema:"Even while it runs or waits: it is stopped first"`

@@ -15,7 +15,7 @@ import (
 )
 
 type exportIn struct {
-	Backups     []string     `json:"backups" jsonschema:"IDs or exact names, or all" tool:"rest,complete=backups"`
+	Backups     []string     `json:"backups" jsonschema:"IDs or exact names, or all" tool:"rest,target,complete=backups"`
 	Passphrase  tools.Secret `json:"encryption_passphrase,omitempty" jsonschema:"For the files: an alias, page, or generate" tool:"new"`
 	Secrets     bool         `json:"export_passwords,omitempty" jsonschema:"Keep passwords in them; a person must agree"`
 	Unencrypted bool         `json:"unencrypted,omitempty" jsonschema:"In clear; a person must agree"`

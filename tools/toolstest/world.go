@@ -113,13 +113,13 @@ type listIn struct {
 }
 
 type thingIn struct {
-	Thing string `json:"thing" jsonschema:"ID or exact name of the thing" tool:"pos,complete=things"`
+	Thing string `json:"thing" jsonschema:"ID or exact name of the thing" tool:"pos,target,complete=things"`
 	Wait  bool   `json:"wait,omitempty" jsonschema:"Wait for the end"`
 	tools.OnServer
 }
 
 type wordIn struct {
-	Thing string       `json:"thing" jsonschema:"ID or exact name of the thing" tool:"pos,complete=things"`
+	Thing string       `json:"thing" jsonschema:"ID or exact name of the thing" tool:"pos,target,complete=things"`
 	Word  tools.Secret `json:"word" jsonschema:"The new word: an alias, page or generate"`
 	tools.OnServer
 }

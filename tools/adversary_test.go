@@ -1,0 +1,232 @@
+package tools_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/duplibot/duplibot/secret"
+	"github.com/duplibot/duplibot/tools"
+	. "github.com/duplibot/duplibot/tools/toolstest"
+)
+
+// TestATokenOfOnesOwnIsNobodyElse: people gives an identity to ann, and the
+// list of tokens gives the token of that name to somebody else, who has made
+// it. Whose it is cannot be told then.
+func TestATokenOfOnesOwnIsNobodyElse(t *testing.T) {
+	stolen := AnnsAssistant
+	stolen.Person = "bob"
+	g := New(t)
+	if s := g.People.Who(stolen); s.Listed || s.Role != tools.Nobody || s.Approver {
+		t.Errorf("the token that bob has made under the name of ann's is %+v", s)
+	}
+	_, err := g.Run(stolen, "destroy", map[string]any{"thing": "1"})
+	wantCode(t, err, tools.NobodyKnown)
+	own := AnnsAssistant
+	own.Person = "ann"
+	if s := g.People.Who(own); s.Name != "ann" || !s.Listed {
+		t.Errorf("her own token is %+v", s)
+	}
+}
+
+func TestAllServersAreNoWayAroundARule(t *testing.T) {
+	for _, verdict := range []tools.Verdict{tools.Confirm, tools.Approve, tools.Deny} {
+		for _, servers := range [][]string{{"office"}, nil} {
+			g := New(t, WithPolicy(tools.PolicyConfig{Rules: []tools.Rule{{Operations: []string{"list-things"}, Servers: servers, Verdict: verdict}}}))
+			a, err := g.Run(AnnsAssistant, "list-things", map[string]any{"server": "all"})
+			if err == nil {
+				t.Errorf("%s on %v: all servers answered %+v", verdict, servers, a)
+			}
+			wantCode(t, err, tools.Denied)
+		}
+	}
+}
+
+// TestANumberIsNoWayForASecret: models write numbers where a text belongs.
+func TestANumberIsNoWayForASecret(t *testing.T) {
+	const word = "73192846"
+	for _, value := range []any{float64(73192846), json.Number(word), 73192846, int64(73192846), []any{word}, []string{word}} {
+		g := New(t, WithPages())
+		for _, call := range []tools.Call{
+			{Operation: "set-word", Args: map[string]any{"thing": "1", "word": value}, Caller: AnnsAssistant},
+			{Operation: "set-word", Args: map[string]any{"thing": "1", "word": value}, Caller: AnnAtTerminal},
+		} {
+			a, err := g.Runner.Run(context.Background(), call)
+			if err == nil {
+				t.Errorf("%T was taken: %+v", value, a)
+			} else if strings.Contains(err.Error(), word) {
+				t.Errorf("%T: the error repeats it: %v", value, err)
+			}
+		}
+		records, _ := json.Marshal(g.Records(t))
+		approvals, _ := g.DB.Approvals.Approvals(context.Background(), tools.Filter{})
+		stored, _ := json.Marshal(approvals)
+		if all := string(records) + string(stored) + g.Log.String(); strings.Contains(all, word) {
+			t.Errorf("%T stands in a record, a request or the log:\n%s", value, all)
+		}
+	}
+}
+
+// TestFiveCardsAreFiveHoweverManyAskAtOnce: the count and the new card are one
+// step.
+func TestFiveCardsAreFiveHoweverManyAskAtOnce(t *testing.T) {
+	g := New(t, WithPolicy(tools.PolicyConfig{Rules: []tools.Rule{{Verdict: tools.Approve}}}))
+	var wg sync.WaitGroup
+	start := make(chan struct{})
+	for i := range 12 {
+		args := map[string]any{"thing": fmt.Sprint(1 + i%3), "wait": i%2 == 0}
+		operation := []string{"start", "destroy"}[i/6]
+		wg.Go(func() {
+			<-start
+			if _, err := g.Run(AnnsAssistant, operation, args); err != nil && tools.CodeOf(err) != tools.TooMany {
+				t.Errorf("%s %v: %v", operation, args, err)
+			}
+		})
+	}
+	close(start)
+	wg.Wait()
+	n, err := g.DB.Approvals.Asked(context.Background(), "ann", g.Clock.Now().Add(-time.Hour))
+	if err != nil || n != 5 {
+		t.Errorf("%d cards, %v", n, err)
+	}
+}
+
+// TestAnotherNameIsTheSameCall: a thing has an ID and a name in upper and lower
+// case, and a call on it stays the same call.
+func TestAnotherNameIsTheSameCall(t *testing.T) {
+	g := New(t)
+	id := destroyPhotos(t, g, AnnsAssistant)
+	for _, name := range []string{"1", "Photos", "PHOTOS"} {
+		a, err := g.Run(AnnsAssistant, "destroy", map[string]any{"thing": name})
+		if err != nil || a.Approval.ID != id {
+			t.Errorf("by the name %s: %+v, %v", name, a.Approval, err)
+		}
+	}
+	if a, err := g.Run(AnnsAssistant, "destroy", map[string]any{"thing": "1", "wait": true}); err != nil || a.Approval.ID == id {
+		t.Errorf("another call is the same: %+v, %v", a.Approval, err)
+	}
+	if a, err := g.Run(AnnsAssistant, "destroy", map[string]any{"thing": "2"}); err != nil || a.Approval.ID == id {
+		t.Errorf("another thing is the same: %+v, %v", a.Approval, err)
+	}
+	if _, err := g.Decide(BobAtTerminal, id, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"photos", "1", "Photos", "PHOTOS"} {
+		_, err := g.Run(AnnsAssistant, "destroy", map[string]any{"thing": name})
+		if tools.CodeOf(err) != tools.TooMany {
+			t.Errorf("denied, and asked again as %s: %v", name, err)
+		}
+	}
+}
+
+func TestAskingTwiceLosesNoSecret(t *testing.T) {
+	g := New(t)
+	held, err := g.Desk.Hold(context.Background(), AnnAtTerminal, secret.New("held-canary"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := map[string]any{"thing": "1", "word": string(held)}
+	first, err := g.Run(AnnAtTerminal, "set-word", args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := g.Run(AnnAtTerminal, "set-word", args); err != nil || again.Approval.ID != first.Approval.ID {
+		t.Fatalf("%+v, %v", again.Approval, err)
+	}
+	if _, err := g.Decide(BobAtTerminal, first.Approval.ID, true); err != nil {
+		t.Fatal(err)
+	}
+	wantDid(t, g, "set-word of 11 letters nas 1")
+	if n := g.Vault.Holding(); n != 0 {
+		t.Errorf("%d secrets are still held", n)
+	}
+}
+
+// TestStrangersLearnNoNames: what is set up here is nothing to who is nobody.
+func TestStrangersLearnNoNames(t *testing.T) {
+	g := New(t)
+	for _, call := range []tools.Call{
+		{Operation: "list-things", Args: map[string]any{"server": "nowhere"}},
+		{Operation: "list-things", Args: map[string]any{"server": ""}},
+		{Operation: "start", Args: map[string]any{"thing": "1", "server": "offic"}},
+		{Operation: "destroy", Args: map[string]any{"thing": "1", "server": "all"}},
+		{Operation: "destroy", Args: map[string]any{"thin": "1"}},
+		{Operation: "set-word", Args: map[string]any{"thing": "1", "word": "photos-passphras"}},
+	} {
+		for _, c := range []tools.Caller{Stranger, {}} {
+			call.Caller = c
+			_, err := g.Runner.Run(context.Background(), call)
+			e := wantCode(t, err, tools.NobodyKnown)
+			if text := e.Error(); strings.Contains(text, "nas") || strings.Contains(text, "office") || strings.Contains(text, "photos-passphrase") {
+				t.Errorf("%s tells %s: %s", call.Operation, c.Identity, text)
+			}
+		}
+	}
+}
+
+// TestCompletionKeepsToTheRules: to offer names is to read them.
+func TestCompletionKeepsToTheRules(t *testing.T) {
+	offered := func(g *Gate, c tools.Caller, operation, server string) int {
+		choices, err := g.Runner.Complete(context.Background(), c, operation, "thing", "", server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(choices)
+	}
+	g := New(t, WithPolicy(tools.PolicyConfig{Rules: []tools.Rule{{Servers: []string{"office"}, Surfaces: []tools.Surface{tools.MCP}, Verdict: tools.Deny}}}))
+	if n := offered(g, AnnsAssistant, "start", "nas"); n == 0 {
+		t.Error("nothing is offered where everything is allowed")
+	}
+	if n := offered(g, AnnsAssistant, "start", "office"); n != 0 {
+		t.Errorf("%d names of a server that a rule forbids", n)
+	}
+	if n := offered(g, AnnAtTerminal, "start", "office"); n == 0 {
+		t.Error("nothing is offered at a terminal, which the rule does not name")
+	}
+	g = New(t, WithPolicy(tools.PolicyConfig{Rules: []tools.Rule{{Risks: []tools.Risk{tools.Change}, Verdict: tools.Approve}}}))
+	if n := offered(g, AnnsAssistant, "start", "nas"); n == 0 {
+		t.Error("nothing is offered for a call that somebody may agree to")
+	}
+	limited := AnnsAssistant
+	limited.Toolsets = []string{"core"}
+	if n := offered(g, limited, "set-word", "nas"); n != 0 {
+		t.Errorf("%d names for an operation that the token does not cover", n)
+	}
+}
+
+// TestArgumentsHaveLimits: they are stored, recorded and shown.
+func TestArgumentsHaveLimits(t *testing.T) {
+	many := make([]any, 300)
+	for i := range many {
+		many[i] = "x"
+	}
+	for name, args := range map[string]map[string]any{
+		"a long text":         {"thing": strings.Repeat("x", 4097)},
+		"a long text in list": {"thing": "1", "names": []any{strings.Repeat("x", 4097)}},
+		"a long list":         {"thing": "1", "names": many},
+	} {
+		op := tools.Define(tools.Spec{Name: "mark", Summary: "Mark things", Group: "things", Toolset: "core", Risk: tools.Change},
+			tools.Handler[markIn, Outcome]{
+				Do:   func(context.Context, tools.Env, markIn) (Outcome, error) { return Outcome{}, nil },
+				View: func(Outcome) tools.View { return tools.View{} },
+			})
+		g := New(t, WithOperations(op))
+		_, err := g.Run(AnnAtTerminal, "mark", args)
+		if e := wantCode(t, err, tools.InvalidArgument); len(e.Error()) > 400 {
+			t.Errorf("%s: the error is %d bytes long", name, len(e.Error()))
+		}
+		if n := len(g.Records(t)); n != 1 {
+			t.Errorf("%s: %d records", name, n)
+		}
+	}
+}
+
+type markIn struct {
+	Thing string   `json:"thing" jsonschema:"Its name" tool:"pos"`
+	Names []string `json:"names,omitempty" jsonschema:"More names"`
+	tools.OnServer
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,21 +40,22 @@ func (r *rig) listen(handle func(*socketmode.Client, socketmode.Event)) {
 	r.t.Helper()
 	client := socketmode.New(r.api)
 	ctx, cancel := context.WithCancel(r.t.Context())
-	done := make(chan struct{})
-	go func() { _ = client.RunContext(ctx); close(done) }()
-	go func() {
+	var running, handlers sync.WaitGroup
+	running.Go(func() { _ = client.RunContext(ctx) })
+	running.Go(func() {
 		for {
 			select {
 			case e := <-client.Events:
 				if e.Request != nil && e.Request.EnvelopeID != "" && handle != nil {
-					go handle(client, e)
+					handlers.Go(func() { handle(client, e) })
 				}
 			case <-ctx.Done():
 				return
 			}
 		}
-	}()
-	r.t.Cleanup(func() { cancel(); <-done })
+	})
+	// A handler may still wait for Slack's answer to what the test has seen.
+	r.t.Cleanup(func() { cancel(); running.Wait(); handlers.Wait() })
 }
 
 func button(actionID, value, text string) *slack.ActionBlock {

@@ -169,7 +169,7 @@ func compareProgress(want, got string) []string {
 	return append(diffs, compareNodes("", "", w, g)...)
 }
 
-const socketWait = 2 * time.Second
+const socketWait = 20 * time.Second
 
 func (c *wsClient) next(patience time.Duration) (string, bool) {
 	if held, ok := c.last["held"]; ok {

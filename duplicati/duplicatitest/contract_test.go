@@ -330,18 +330,22 @@ func (r *replay) ask(x *exchange) *response {
 		}
 		done <- answer{got, err}
 	}()
-	patience := time.NewTimer(200 * time.Millisecond)
-	defer patience.Stop()
-	for {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for passed := time.Duration(0); passed < 2*time.Hour; {
 		select {
 		case a := <-done:
 			if a.err != nil {
 				r.t.Fatalf("%s %s: %v", x.Request.Method, x.Request.Path, a.err)
 			}
 			return a.res
-		case <-patience.C:
-			r.server.Advance(time.Second)
-			patience.Reset(5 * time.Millisecond)
+		case <-tick.C:
+			if r.server.Waiting() > 0 {
+				r.server.Advance(time.Second)
+				passed += time.Second
+			}
 		}
 	}
+	r.t.Fatalf("%s %s: no answer in two hours of the server's time", x.Request.Method, x.Request.Path)
+	return nil
 }

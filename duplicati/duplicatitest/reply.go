@@ -18,8 +18,8 @@ type call struct {
 	port   int    // of the Host header, 0 without one
 	user   identity
 
-	bodyErr error // to be told in its turn
-	socket  bool  // goes on as a websocket
+	bodyErr error   // to be told in its turn
+	socket  *socket // it goes on as one
 	status  int
 	header  http.Header
 	out     []byte

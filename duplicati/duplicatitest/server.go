@@ -56,6 +56,7 @@ type Server struct {
 	mu     sync.Mutex
 	at     time.Time // of what is being done
 	wake   chan struct{}
+	waits  int // requests that wait for the next change
 	timer  *time.Timer
 	closed bool
 	db     *database
@@ -251,13 +252,26 @@ func boolText(b bool) string {
 // changed wakes everybody who waits for something.
 func (s *Server) changed() {
 	close(s.wake)
-	s.wake = make(chan struct{})
+	s.wake, s.waits = make(chan struct{}), 0
 	s.setTimer()
 }
 
-// wait gives up the lock until done, the deadline or the end of ctx. It reports
-// whether done was reached.
+// Waiting is how many requests wait for something to happen. Those that
+// something has just happened to do not count until they wait again.
+func (s *Server) Waiting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waits
+}
+
+// wait lets a request give up the lock until done, the deadline or the end of
+// ctx. It reports whether done was reached.
 func (s *Server) wait(ctx context.Context, deadline time.Time, done func() bool) bool {
+	return s.await(ctx, deadline, done, &s.waits)
+}
+
+// await is wait for whoever is counted in waits.
+func (s *Server) await(ctx context.Context, deadline time.Time, done func() bool, waits *int) bool {
 	for {
 		s.step()
 		if done() {
@@ -274,6 +288,7 @@ func (s *Server) wait(ctx context.Context, deadline time.Time, done func() bool)
 			timeout = t.C
 		}
 		wake := s.wake
+		*waits++
 		s.mu.Unlock()
 		select {
 		case <-wake:
@@ -281,6 +296,9 @@ func (s *Server) wait(ctx context.Context, deadline time.Time, done func() bool)
 		case <-ctx.Done():
 		}
 		s.mu.Lock()
+		if wake == s.wake {
+			*waits--
+		}
 		if ctx.Err() != nil {
 			return false
 		}
@@ -307,13 +325,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if rt != nil && rt.body != noBody {
 		s.readBody(c, rt)
 	}
-	socket := func() bool {
+	cut := func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.step()
-		return s.answer(c, rt, status, allow)
+		run := s.run
+		s.answer(c, rt, status, allow)
+		return s.run != run // the process that was asked is gone
 	}()
-	if socket {
+	if cut {
+		panic(http.ErrAbortHandler)
+	}
+	if c.socket != nil {
 		s.seen.end(seen, http.StatusSwitchingProtocols)
 		s.serveSocket(w, c)
 		return
@@ -340,13 +363,12 @@ func (s *Server) readBody(c *call, rt *route) {
 }
 
 // answer runs the checks in the server's order: authentication, authorization,
-// reading of the body, host name, binding, endpoint. It reports whether the request goes on as a
-// websocket.
-func (s *Server) answer(c *call, rt *route, status int, allow string) (socket bool) {
+// reading of the body, host name, binding, endpoint.
+func (s *Server) answer(c *call, rt *route, status int, allow string) {
 	user, denied, broken := s.authenticate(c)
 	if broken {
 		c.empty(http.StatusInternalServerError)
-		return false
+		return
 	}
 	c.user = user
 	if rt == nil {
@@ -354,28 +376,27 @@ func (s *Server) answer(c *call, rt *route, status int, allow string) (socket bo
 			c.header.Set("Allow", allow)
 		}
 		c.empty(status)
-		return false
+		return
 	}
 	if rt.access == bearer && !user.known {
 		c.header.Set("WWW-Authenticate", denied)
 		c.empty(http.StatusUnauthorized)
-		return false
+		return
 	}
 	if c.bodyErr != nil && c.bodyErr != errMissing { // it cannot even be read
 		s.logFailure(c, c.bodyErr)
 		c.fail(s.gen, c.bodyErr)
-		return false
+		return
 	}
 	if rt.filtered && !s.run.hostAllowed(c.host) {
 		c.fail(s.gen, failf(http.StatusForbidden, "Invalid hostname: "+c.host))
-		return false
+		return
 	}
 	if c.bodyErr == errMissing {
 		c.fail(s.gen, errBind)
-		return false
+		return
 	}
 	rt.handle(s, c)
-	return c.socket
 }
 
 // try runs an endpoint that may end in an error.

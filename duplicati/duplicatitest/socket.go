@@ -12,6 +12,8 @@ import (
 
 // socket is one client of /notifications.
 type socket struct {
+	run    *process
+	opened time.Time
 	known  bool // it has shown a token
 	subs   map[string]bool
 	order  string // of its backup list
@@ -44,45 +46,52 @@ func socketRoutes(rs *routes, _ *generation) {
 			c.header.Set("WWW-Authenticate", "Bearer")
 			c.empty(http.StatusUnauthorized)
 		default:
-			c.socket = true
+			c.socket = s.openSocket(c.user.known)
 		}
 	})
 }
 
+// openSocket makes a socket before its client hears that it is open: whatever
+// happens from then on befalls it too.
+func (s *Server) openSocket(known bool) *socket {
+	sock := &socket{run: s.run, opened: s.at, known: known, subs: map[string]bool{}, wake: make(chan struct{}, 1), end: make(chan struct{})}
+	s.run.sockets[sock] = true
+	if s.closed {
+		s.run.closeSockets()
+	}
+	if known {
+		sock.subs["legacystatus"] = true
+		sock.send(s.status())
+	}
+	return sock
+}
+
+// forget takes a socket that is over off the list.
+func (s *Server) forget(sock *socket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(sock.run.sockets, sock)
+	sock.closed = true
+}
+
 // serveSocket talks to a client until either side has enough.
 func (s *Server) serveSocket(w http.ResponseWriter, c *call) {
+	sock := c.socket
+	defer s.forget(sock)
 	conn, err := websocket.Accept(w, c.r, &websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
 		return // Accept has told the client
 	}
 	conn.SetReadLimit(socketMessage)
-	sock := &socket{subs: map[string]bool{}, known: c.user.known, wake: make(chan struct{}, 1), end: make(chan struct{})}
 	ctx, cancel := context.WithCancel(c.r.Context())
 	defer cancel()
-	s.mu.Lock()
-	s.step()
-	if s.closed {
-		s.mu.Unlock()
-		conn.CloseNow()
-		return
-	}
-	run := s.run
-	run.sockets[sock] = true
-	if sock.known {
-		sock.subs["legacystatus"] = true
-		sock.send(s.status())
-	}
-	s.mu.Unlock()
 	var writer sync.WaitGroup
 	writer.Go(func() { sock.write(ctx, conn) })
-	if !sock.known {
+	if !c.user.known {
 		writer.Go(func() { s.awaitToken(ctx, conn, sock) })
 	}
 	s.readSocket(ctx, conn, sock)
-	s.mu.Lock()
-	delete(run.sockets, sock)
-	sock.closed = true
-	s.mu.Unlock()
+	s.forget(sock)
 	cancel()
 	conn.CloseNow()
 	writer.Wait()
@@ -91,7 +100,7 @@ func (s *Server) serveSocket(w http.ResponseWriter, c *call) {
 // awaitToken closes a socket that says nothing for too long.
 func (s *Server) awaitToken(ctx context.Context, conn *websocket.Conn, sock *socket) {
 	s.mu.Lock()
-	in := s.wait(ctx, s.at.Add(socketPatience), func() bool { return sock.known || sock.closed })
+	in := s.await(ctx, sock.opened.Add(socketPatience), func() bool { return sock.known || sock.closed }, new(int))
 	s.mu.Unlock()
 	if !in && ctx.Err() == nil {
 		conn.Close(closeDenied, "User is not authenticated!")

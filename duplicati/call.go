@@ -72,6 +72,13 @@ func (c *Client) answer(ctx context.Context, k call, out any) (*reply, error) {
 	if KindOf(err) != NotAuthorized {
 		return res, err
 	}
+	if k.changes() && res.status == http.StatusInternalServerError && !c.dead(ctx, token) {
+		// The server refuses the token of an ended session before it looks at
+		// the request; a proxy can fail like this after the server has acted.
+		e := k.error(res, ServerFault, "it failed without a word, and not because of the session")
+		e.Uncertain = true
+		return res, e
+	}
 	if err := c.tokens.Rejected(ctx, token); err != nil {
 		return nil, err
 	}
@@ -84,6 +91,12 @@ func (c *Client) answer(ctx context.Context, k call, out any) (*reply, error) {
 	}
 	k.bearer = next
 	return c.exchange(ctx, k, out)
+}
+
+// dead reports whether the server refuses a token for a mere look too.
+func (c *Client) dead(ctx context.Context, token secret.Value) bool {
+	_, err := c.exchange(ctx, call{op: "look whether the session lives", method: http.MethodGet, path: "/api/v1/serverstate", bearer: token}, nil)
+	return KindOf(err) == NotAuthorized
 }
 
 // exchange makes the call once.
@@ -117,7 +130,7 @@ func (c *Client) exchange(ctx context.Context, k call, out any) (*reply, error) 
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
 	if err != nil {
-		return nil, k.transport(ctx, err, true)
+		return nil, k.broken(ctx, err)
 	}
 	r := &reply{status: res.StatusCode, header: res.Header, body: body}
 	if r.status != http.StatusOK {
@@ -181,11 +194,14 @@ func (k call) read(r *reply, out any) error {
 	if len(bytes.TrimSpace(r.body)) == 0 {
 		return k.unreadableReply(r, "the answer is empty")
 	}
-	if err := json.Unmarshal(r.body, out); err != nil {
+	if err := json.Unmarshal(withoutMark(r.body), out); err != nil {
 		return k.unreadableReply(r, "the answer is not the JSON that Duplicati sends here")
 	}
 	return nil
 }
+
+// withoutMark takes off the byte order mark that some put before a text.
+func withoutMark(body []byte) []byte { return bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")) }
 
 func (k call) unreadable(text string) *Error {
 	return &Error{Op: k.op, Method: k.method, Path: k.path, Status: http.StatusOK, Kind: Unreadable, Text: text, Uncertain: k.changes()}
@@ -204,15 +220,28 @@ func (k call) error(r *reply, kind Kind, text string) *Error {
 // changes reports whether the call does something on the server.
 func (k call) changes() bool { return k.method != http.MethodGet }
 
-// scrub takes what was secret in the request, and all URLs, out of a text that
-// the server wrote.
+// scrub takes what was secret in the request, however it is spelt, and all URLs
+// out of a text that the server wrote: it may repeat the request.
 func (k call) scrub(text string) string {
 	for _, s := range append(k.secrets, k.bearer) {
-		if w := s.Reveal(); w != "" {
+		for _, w := range spellings(s.Reveal()) {
 			text = strings.ReplaceAll(text, w, "…")
 		}
 	}
 	return scrub(text)
+}
+
+// spellings are the ways in which a word stands in a request and in what
+// repeats one.
+func spellings(word string) []string {
+	if word == "" {
+		return nil
+	}
+	quoted, err := json.Marshal(word)
+	if err != nil {
+		return []string{word}
+	}
+	return []string{word, url.QueryEscape(word), url.PathEscape(word), string(quoted[1 : len(quoted)-1])}
 }
 
 func asError(err error) *Error {

@@ -174,7 +174,7 @@ func (d *diagnostician) http(ctx context.Context) Check {
 	case r == nil:
 		return Check{Condition: Bad, Words: e.Text, Err: e}
 	case strings.TrimSpace(string(r.body)) == unhealthy:
-	case e != nil && e.Kind == NotDuplicati && r.status != http.StatusNotFound: // a 404 tells more than that, below
+	case e != nil && e.Kind == NotDuplicati && r.status != http.StatusNotFound && !(r.status == http.StatusUnauthorized && d.c.isOld(ctx)): // those two tell more, below
 		return Check{Condition: Bad, Words: e.Text, Err: e}
 	case looksLikeHTML(r):
 		return bad("ask for health", NotDuplicati, nil, "a web page came instead of an answer: a proxy with a login of its own, or another program on this port")

@@ -67,7 +67,8 @@ type Error struct {
 	Status int    // 0 when there was no answer
 	Code   int    // the answer's Code, or 0
 	HelpID string // "DatabaseLocked"; StatusCode of a v2 answer
-	Text   string // the server's words, cut, without URLs; or this client's
+	Text   string // this client's words; with Quote the server's, cut, without URLs
+	Quote  bool   // Text is untrusted
 	Kind   Kind
 
 	Task        int64        // of a refused delete: the task that stands in the way
@@ -79,8 +80,8 @@ type Error struct {
 	cause error
 }
 
-// Error returns one line: "list backups: GET /api/v1/backups: 404 Backup not
-// found".
+// Error returns one line: "read backup: GET /api/v1/backup/7: 404 not found: it
+// says "Backup not found"".
 func (e *Error) Error() string {
 	parts := make([]string, 0, 4)
 	if e.Op != "" {
@@ -94,7 +95,11 @@ func (e *Error) Error() string {
 		what = fmt.Sprintf("%d %s", e.Status, what)
 	}
 	parts = append(parts, what)
-	if e.Text != "" && e.Text != string(e.Kind) {
+	switch {
+	case e.Text == "" || e.Text == string(e.Kind):
+	case e.Quote:
+		parts = append(parts, fmt.Sprintf("it says %q", e.Text))
+	default:
 		parts = append(parts, e.Text)
 	}
 	if e.Certificate != nil {

@@ -74,6 +74,12 @@ func TestEveryShapeOfRefusalIsSorted(t *testing.T) {
 		{"a proxy's policy", 403, "text/plain", [2]string{}, `forbidden by policy`, duplicati.NotDuplicati, false},
 		{"another API", 404, "application/json", [2]string{}, `{"detail":"Not Found"}`, duplicati.NotDuplicati, false},
 		{"too large", 413, "", [2]string{}, ``, duplicati.Invalid, false},
+		{"a login in words", 401, "text/plain", [2]string{}, `Unauthorized`, duplicati.NotDuplicati, false},
+		{"a failure in words", 500, "text/plain", [2]string{}, `upstream failed`, duplicati.NotDuplicati, true},
+		{"a failure of another API", 500, "application/json", [2]string{}, `{"message":"failed"}`, duplicati.NotDuplicati, true},
+		{"a failure nobody knows", 520, "", [2]string{}, ``, duplicati.ServerFault, true},
+		{"a refusal as success", 200, "application/json", [2]string{}, `{"Error":"Backup not found","Code":404}`, duplicati.Unreadable, true},
+		{"a refusal as redirect", 302, "application/json", [2]string{}, `{"Error":"x","Code":404}`, duplicati.NotDuplicati, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, client := serve(t, func(w http.ResponseWriter, r *http.Request) {

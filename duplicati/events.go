@@ -179,7 +179,7 @@ func (s *Stream) reply(ctx context.Context, k call, kind, id string) error {
 		}
 		if json.Unmarshal(b, &r) == nil && r.Type == kind && r.Id == id && r.Success != nil {
 			if !*r.Success {
-				return &Error{Op: k.op, Method: k.method, Path: k.path, Kind: Unsupported, Text: k.scrub(r.Message)}
+				return &Error{Op: k.op, Method: k.method, Path: k.path, Kind: Unsupported, Text: "the server refuses the subscription"}
 			}
 			return nil
 		}

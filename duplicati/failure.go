@@ -37,12 +37,15 @@ var agentsRefusal = []byte("Invalid PreSharedKey")
 func (k call) failure(r *reply) *Error {
 	e := k.error(r, "", "")
 	var f failed
-	isJSON := json.Unmarshal(r.body, &f) == nil && (f.Error != nil || f.Status != nil || f.StatusCode != nil)
+	isJSON := json.Unmarshal(withoutMark(r.body), &f) == nil && (f.Error != nil || f.Status != nil || f.StatusCode != nil)
 	bearer := !k.bearer.Empty()
 	empty := len(bytes.TrimSpace(r.body)) == 0
 	switch {
-	case isJSON:
+	case isJSON && r.status >= http.StatusBadRequest:
 		k.refusal(e, f)
+	case r.status/100 == 2:
+		e.Kind, e.Text = NotDuplicati, "an answer came that Duplicati never gives, which always says 200"
+		e.Uncertain = k.changes()
 	case r.status/100 == 3:
 		e.Kind, e.Location = NotDuplicati, place(r.header.Get("Location"))
 		e.Text = "a redirect came instead of an answer"
@@ -52,7 +55,7 @@ func (k call) failure(r *reply) *Error {
 	case looksLikeHTML(r):
 		e.Kind, e.Text = NotDuplicati, "a web page came instead of an answer"
 		e.Uncertain = k.changes() && mayHavePassed(r.status)
-	case r.status == http.StatusProxyAuthRequired, r.status == http.StatusUnauthorized && foreignChallenge(r.header.Get("WWW-Authenticate")):
+	case r.status == http.StatusProxyAuthRequired, r.status == http.StatusUnauthorized && (!empty || foreignChallenge(r.header.Get("WWW-Authenticate"))):
 		e.Kind, e.Text = NotDuplicati, "a proxy in front of the server wants a login of its own"
 	case r.status == http.StatusUnauthorized:
 		e.Kind, e.Text = NotAuthorized, challenge(r.header.Get("WWW-Authenticate"))
@@ -69,15 +72,20 @@ func (k call) failure(r *reply) *Error {
 		e.Kind, e.Text = NotDuplicati, "something in front of the server forbids it"
 	case empty && (r.status == http.StatusNotFound || r.status == http.StatusMethodNotAllowed):
 		e.Kind, e.Text = Unsupported, "the server does not know this request"
-	case r.status >= http.StatusInternalServerError:
-		e.Kind, e.Text = ServerFault, k.scrub(string(r.body))
-		e.Uncertain = k.changes()
-	case empty, r.status == http.StatusForbidden && bytes.Equal(bytes.TrimSpace(r.body), agentsRefusal):
-		e.Kind, e.Text = Invalid, k.scrub(string(r.body))
+	case empty && r.status >= http.StatusInternalServerError:
+		e.Kind, e.Text, e.Uncertain = ServerFault, "it failed without a word", k.changes()
+	case empty:
+		e.Kind = Invalid
+	case r.status == http.StatusForbidden && bytes.Equal(bytes.TrimSpace(r.body), agentsRefusal):
+		e.Kind, e.Text, e.Quote = Invalid, string(agentsRefusal), true
 	default:
-		// A server's own refusals are empty or JSON of its shapes: these words
-		// are somebody else's, and not repeated as Duplicati's.
+		// What a server itself says is nothing, or JSON of its shapes. These
+		// words are somebody else's. They are not repeated: they are not
+		// Duplicati's, and they may be the request's, secrets and all.
 		e.Kind, e.Text = NotDuplicati, "something that is not Duplicati refused it"
+		if r.status >= http.StatusInternalServerError {
+			e.Text, e.Uncertain = "something that is not Duplicati failed at it", k.changes()
+		}
 	}
 	return e
 }
@@ -90,7 +98,7 @@ func (k call) refusal(e *Error, f failed) {
 		e.HelpID = *f.HelpId
 	}
 	if f.Error != nil {
-		e.Text = k.scrub(*f.Error)
+		e.Text, e.Quote = k.scrub(*f.Error), true
 	}
 	status := e.Status
 	switch {
@@ -107,7 +115,7 @@ func (k call) refusal(e *Error, f failed) {
 		if f.Reason != nil {
 			reason = *f.Reason
 		}
-		e.Text = k.scrub(reason)
+		e.Text, e.Quote = k.scrub(reason), true
 		switch reason {
 		case "backup-in-progress":
 			e.Kind = Busy
@@ -215,6 +223,17 @@ func (k call) transport(ctx context.Context, err error, wrote bool) *Error {
 	return e
 }
 
+// broken sorts what went wrong while an answer was read.
+func (k call) broken(ctx context.Context, err error) *Error {
+	e := k.transport(ctx, err, true)
+	if e.Kind == Unreachable && e.Text != wasCut {
+		e.Kind, e.Text = Unreadable, "the answer is garbled on its way"
+	}
+	return e
+}
+
+const wasCut = "the connection was cut"
+
 func sortTransport(ctx context.Context, err error) (Kind, string) {
 	var dns *net.DNSError
 	var netErr net.Error
@@ -239,8 +258,9 @@ func sortTransport(ctx context.Context, err error) (Kind, string) {
 		return Untrusted, "the TLS handshake did not work: does the server know TLS 1.2?"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
 		strings.Contains(text, "EOF"), strings.Contains(text, "server closed idle connection"):
-		return Unreachable, "the connection was cut"
-	case strings.Contains(text, "malformed HTTP"):
+		return Unreachable, wasCut
+	case strings.Contains(text, "malformed"), strings.Contains(text, "headers exceeded"), strings.Contains(text, "unsupported transfer encoding"),
+		strings.Contains(text, "1xx"), strings.Contains(text, "parse Location"):
 		return NotDuplicati, "what answered does not speak http; is it the right port?"
 	}
 	return Unreachable, "the server cannot be reached"

@@ -166,6 +166,7 @@ const longestText = 400
 
 var (
 	anyURL    = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>|]*`)
+	anyToken  = regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{8,}[A-Za-z0-9._-]*|(?i)\b(?:bearer|basic|preauth)\s+[A-Za-z0-9+/._~=-]{8,}`)
 	anySecret = regexp.MustCompile(`(?i)([A-Za-z0-9_-]*(?:password|passphrase|secret|token|authid|api-?key|access-?key|signingkey|nonce)[A-Za-z0-9_-]*["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s&"',;]+)`)
 )
 
@@ -180,7 +181,7 @@ func scrub(text string) string {
 		d := destinationOf(u)
 		return d.String() + "/…"
 	})
-	text = anySecret.ReplaceAllString(text, "${1}…")
+	text = anySecret.ReplaceAllString(anyToken.ReplaceAllString(text, "…"), "${1}…")
 	if r := []rune(text); len(r) > longestText {
 		text = string(r[:longestText-1]) + "…"
 	}

@@ -105,6 +105,13 @@ func (c *Client) ProveRefused(ctx context.Context, s Session) error {
 		if KindOf(err) != NotAuthorized {
 			return err
 		}
+		if e := asError(err); e.Status == http.StatusInternalServerError {
+			// So is a token refused whose session was ended, and so fails a
+			// proxy at whatever it is asked.
+			if err := c.do(ctx, call{op: op, method: http.MethodGet, path: "/health"}, new([]byte)); err != nil {
+				return err
+			}
+		}
 		proved = true
 	}
 	if s.CanRefresh(c.now()) {
@@ -129,11 +136,12 @@ func (c *Client) ProveRefused(ctx context.Context, s Session) error {
 // in it would turn even a login into a 500.
 func (c *Client) open(ctx context.Context, k call) (Session, error) {
 	var reply sessionReply
+	began := c.now()
 	res, err := c.exchange(ctx, k, &reply)
 	if err != nil {
 		return Session{}, err
 	}
-	return newSession(k, res, reply)
+	return newSession(k, res, reply, began)
 }
 
 // ForeverToken asks for an access token of ten years. ForeverDisabled unless

@@ -10,8 +10,10 @@ import (
 )
 
 // newSession reads what a login, sign-in or refresh was answered.
-func newSession(k call, r *reply, answer sessionReply) (Session, error) {
-	ends, ok := tokenEnds(answer.AccessToken)
+// The ends of its tokens are by this host's clock, which need not be the
+// server's.
+func newSession(k call, r *reply, answer sessionReply, now time.Time) (Session, error) {
+	ends, ok := tokenEnds(answer.AccessToken, now)
 	if !ok {
 		return Session{}, k.unreadable("the answer holds no access token")
 	}
@@ -27,7 +29,7 @@ func newSession(k call, r *reply, answer sessionReply) (Session, error) {
 		if !found || value == "" || !strings.HasPrefix(name, "RefreshToken") || !cookieSafe(name+value) {
 			continue
 		}
-		if s.RefreshEnds, ok = tokenEnds(value); !ok {
+		if s.RefreshEnds, ok = tokenEnds(value, now); !ok {
 			return Session{}, k.unreadable("the refresh token cannot be read")
 		}
 		s.CookieName, s.Cookie = name, secret.New(value)
@@ -40,8 +42,12 @@ func cookieSafe(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ';' || r == ',' || r == '"' })
 }
 
-// tokenEnds reads exp of a JWT. Its signature is the server's business.
-func tokenEnds(token string) (time.Time, bool) {
+// longestLife keeps a date of ours within what a time can hold.
+const longestLife = 100 * 365 * 24 * time.Hour
+
+// tokenEnds is when a JWT that the server has made just now ends. Its signature
+// is the server's business.
+func tokenEnds(token string, now time.Time) (time.Time, bool) {
 	_, rest, _ := strings.Cut(token, ".")
 	payload, _, found := strings.Cut(rest, ".")
 	if !found {
@@ -52,10 +58,14 @@ func tokenEnds(token string) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	var claims struct {
-		Exp float64 `json:"exp"`
+		Nbf, Exp float64
 	}
-	if json.Unmarshal(b, &claims) != nil || claims.Exp <= 0 || claims.Exp > 1<<40 {
+	if json.Unmarshal(b, &claims) != nil || claims.Exp <= 0 || claims.Exp > 1<<40 || claims.Nbf < 0 || claims.Nbf > claims.Exp {
 		return time.Time{}, false
 	}
-	return time.Unix(int64(claims.Exp), 0).UTC(), true
+	if claims.Nbf == 0 {
+		return time.Unix(int64(claims.Exp), 0).UTC(), true
+	}
+	life := min(claims.Exp-claims.Nbf, longestLife.Seconds())
+	return now.UTC().Truncate(time.Second).Add(time.Duration(life) * time.Second), true
 }

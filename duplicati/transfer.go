@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -136,12 +137,17 @@ func replaceable(name string) bool {
 	return len(name) > len("settings.") && strings.HasPrefix(strings.ToLower(name), "settings.")
 }
 
+// fromFile is what a reader of JSON repeats of a file that it cannot read: a
+// value between quotes, or behind a colon.
+var fromFile = regexp.MustCompile(`([:"'] ?)[^"'.:]+(["'](?: to type| is not)|\. Path)`)
+
 func importFailure(err error) error {
 	e := asError(err)
 	if e == nil || e.Kind != ServerFault || !strings.HasPrefix(e.Text, "Failed to import backup") {
 		return err
 	}
 	e.Uncertain = false // nothing was created
+	e.Text = fromFile.ReplaceAllString(e.Text, "${1}…$2")
 	switch {
 	case strings.Contains(e.Text, "Invalid password"):
 		e.Kind = WrongPassphrase

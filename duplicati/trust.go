@@ -1,7 +1,6 @@
 package duplicati
 
 import (
-	"bytes"
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/tls"
@@ -12,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Certificate is what a server presented.
@@ -187,13 +187,17 @@ func newTransport(t *trust) *http.Transport {
 	}
 }
 
-// printable takes control characters out of words that somebody else wrote.
+// printable takes out of words that somebody else wrote what does not show, or
+// shows otherwise than it is: control characters, and those that turn text
+// around or have no width.
 func printable(text string) string {
-	clean := bytes.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsControl(r) || unicode.IsSpace(r):
 			return ' '
+		case !unicode.IsPrint(r):
+			return -1
 		}
 		return r
-	}, []byte(text))
-	return string(clean)
+	}, text)
 }

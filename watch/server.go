@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -281,6 +282,8 @@ func reason(err error) string {
 	switch {
 	case errors.As(err, &own):
 		return own.Message
+	case errors.As(err, &theirs) && theirs.Quote:
+		return fmt.Sprintf("Duplicati says %q", theirs.Text)
 	case errors.As(err, &theirs) && theirs.Text != "":
 		return theirs.Text
 	case errors.As(err, &theirs):

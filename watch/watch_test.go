@@ -291,6 +291,9 @@ func (p *post) freeze() (thaw func()) {
 		removes = append(removes, p.Inject(duplicatitest.Fault{Method: "GET", Prefix: path, Replace: func(status int, _ http.Header, body []byte) (int, []byte) {
 			mu.Lock()
 			defer mu.Unlock()
+			if status != http.StatusOK {
+				return status, body
+			}
 			if said[path] == nil {
 				said[path] = body
 			}

@@ -108,6 +108,7 @@ func TestVerifyNamesTheFirstThatDoesNotHold(t *testing.T) {
 	}{
 		"a record altered":            {[]string{`UPDATE audit SET record = replace(record, 'ann', 'bob') WHERE seq >= 4`}, 4, store.Altered},
 		"a MAC altered":               {[]string{`UPDATE audit SET mac = 'ff' || substr(mac, 3) WHERE seq = 4`}, 4, store.Altered},
+		"a MAC taken away":            {[]string{`UPDATE audit SET mac = '' WHERE seq = 4`}, 4, store.Altered},
 		"a record emptied":            {[]string{`UPDATE audit SET record = '', mac = '' WHERE seq = 4`}, 4, store.Altered},
 		"hidden from a search":        {[]string{`UPDATE audit SET person = 'bob' WHERE seq = 4`}, 4, store.Altered},
 		"the first one altered":       {[]string{`UPDATE audit SET record = replace(record, 'ann', 'bob') WHERE seq = 1`}, 1, store.Altered},
@@ -191,6 +192,14 @@ func TestAnotherKeyDoesNotContinueTheLog(t *testing.T) {
 	if report := verify(t, other); report.OK() || report.Broken.Seq != 1 || !strings.Contains(report.Broken.Reason, "not the key") {
 		t.Errorf("report with another key is %+v", report.Broken)
 	}
+}
+
+func TestALogWhoseEndHasNoMACIsNotContinued(t *testing.T) {
+	path := newPath(t)
+	appendN(t, open(t, store.Options{Path: path}), 2)
+	edit(t, path, `DROP TRIGGER audit_is_not_changed`, `UPDATE audit SET mac = '' WHERE seq = 2`)
+	_, err := open(t, store.Options{Path: path}).Audit.Append(t.Context(), tools.Record{Event: tools.EventIntent})
+	wantCode(t, err, tools.AuditDown)
 }
 
 func TestWithoutAKeyNothingIsAppended(t *testing.T) {

@@ -10,17 +10,25 @@ import (
 // help shows what there is, or how one command works.
 func (r *Run) help(topic string) int {
 	a := r.app
+	page, list := textWidth, 1<<10 // where there is no terminal a line is one for grep
+	if w := r.width(); w > 0 {
+		list = max(w-2, 20) // two columns are two wider
+		page = min(page, list)
+	}
 	var out []string
 	switch op, command := a.find(topic); {
 	case topic == "":
-		out = a.overview()
+		out = a.overview(page, list)
 	case op != nil:
-		out = a.helpOn(op)
+		out = a.helpOn(op, page)
 	case command != nil && command.Group != hiddenGroup:
-		out = []string{"usage: " + a.words(strings.TrimSpace(command.Name+" "+command.Usage)), "", command.Summary + "."}
-		if command.Help != "" {
-			out = append(out, "")
-			out = append(out, wrap(command.Help, 78, "")...)
+		out = append(a.usage(strings.TrimSpace(command.Name+" "+command.Usage), page), "")
+		out = append(out, wrap(command.Summary+".", page, "")...)
+		for paragraph := range strings.SplitSeq(command.Help, "\n\n") {
+			if paragraph != "" {
+				out = append(out, "")
+				out = append(out, wrap(paragraph, page, "")...)
+			}
 		}
 	default:
 		return r.Usage(a.unknown(topic))
@@ -31,8 +39,37 @@ func (r *Run) help(topic string) int {
 	return r.finish(envelope{Status: "done"}, ExitDone)
 }
 
+// textWidth is how wide help is where there is room.
+const textWidth = 78
+
+// glue stands for a blank where no line is to be broken.
+const glue = '\ue000'
+
+// usage is a line of usage, broken between options and not within them.
+func (a *App) usage(words string, page int) []string {
+	depth := 0
+	joined := strings.Map(func(r rune) rune {
+		switch r {
+		case '[':
+			depth++
+		case ']':
+			depth--
+		case ' ':
+			if depth > 0 {
+				return glue
+			}
+		}
+		return r
+	}, words)
+	lines := wrap("usage: "+a.words(joined), page, "    ")
+	for i, line := range lines {
+		lines[i] = strings.ReplaceAll(line, string(glue), " ")
+	}
+	return lines
+}
+
 // overview lists everything, by the nouns it is about.
-func (a *App) overview() []string {
+func (a *App) overview(page, list int) []string {
 	out := []string{"usage: " + a.words("COMMAND [OPTIONS]")}
 	type entry struct{ name, summary string }
 	var order []string
@@ -63,30 +100,32 @@ func (a *App) overview() []string {
 	}
 	for _, group := range order {
 		out = append(out, "", group+":")
+		var rows [][2]string
 		for _, e := range groups[group] {
-			out = append(out, "  "+pad(e.name, wide)+"  "+e.summary)
+			rows = append(rows, [2]string{pad(e.name, wide), e.summary})
 		}
+		out = append(out, twoColumns(rows, list)...)
 	}
 	out = append(out, "", "options of every command:")
-	out = append(out, a.globalHelp()...)
+	out = append(out, a.globalHelp(page)...)
 	return append(out, "", "How one works: "+a.words("help COMMAND"))
 }
 
-func (a *App) globalHelp() []string {
+func (a *App) globalHelp(page int) []string {
 	var rows [][2]string
 	for _, g := range a.globals() {
 		rows = append(rows, [2]string{strings.TrimSpace("--" + g.name + " " + g.value), g.help})
 	}
-	return twoColumns(rows)
+	return twoColumns(rows, page)
 }
 
 // helpOn is made from an operation's declaration.
-func (a *App) helpOn(op *tools.Operation) []string {
-	out := wrap("usage: "+a.words(op.Usage(tools.CLI)), 78, "    ")
-	out = append(out, "", op.Summary+".")
+func (a *App) helpOn(op *tools.Operation, page int) []string {
+	out := append(a.usage(op.Usage(tools.CLI), page), "")
+	out = append(out, wrap(op.Summary+".", page, "")...)
 	if op.Help != "" {
 		out = append(out, "")
-		out = append(out, wrap(op.Help, 78, "")...)
+		out = append(out, wrap(op.Help, page, "")...)
 	}
 	var rows [][2]string
 	for _, p := range op.Params {
@@ -108,16 +147,18 @@ func (a *App) helpOn(op *tools.Operation) []string {
 		}
 		rows = append(rows, [2]string{name, terminalHelp(p)})
 	}
-	out = append(out, "")
-	out = append(out, twoColumns(rows)...)
-	out = append(append(out, ""), wrap(riskWords[op.Risk], 78, "")...)
+	if len(rows) > 0 {
+		out = append(out, "")
+		out = append(out, twoColumns(rows, page)...)
+	}
+	out = append(append(out, ""), wrap(riskWords[op.Risk], page, "")...)
 	if len(op.Examples) > 0 {
 		out = append(out, "", "examples:")
 		for _, e := range op.Examples {
 			out = append(out, "  "+a.words(e))
 		}
 	}
-	return append(out, "", "The options of every command: "+a.words("help"))
+	return append(append(out, ""), wrap("The options of every command: "+a.words("help"), page, "")...)
 }
 
 // terminalHelp says what a terminal does beside what the declaration says,
@@ -150,20 +191,24 @@ var riskWords = map[tools.Risk]string{
 	tools.Critical: "It is critical: data is lost, or who has access changes. It asks you first, or another person, as the policy says.",
 }
 
-// twoColumns lays out names with what they mean.
-func twoColumns(rows [][2]string) []string {
+// twoColumns lays out names with what they mean. What a name is too long for,
+// and what there is too little room for, stands below the name.
+func twoColumns(rows [][2]string, page int) []string {
 	wide := 0
 	for _, row := range rows {
 		if len(row[0]) <= 28 {
 			wide = max(wide, len(row[0]))
 		}
 	}
+	if wide > page/2 {
+		wide = 4
+	}
 	var out []string
 	for _, row := range rows {
-		lines := wrap(row[1], 76-wide, "")
+		lines := wrap(row[1], page-2-wide, "")
 		first := "  " + pad(row[0], wide) + "  "
 		if len(row[0]) > wide {
-			out = append(out, "  "+row[0])
+			out = append(out, "  "+strings.TrimRight(row[0], " "))
 			first = strings.Repeat(" ", wide+4)
 		}
 		for i, line := range lines {

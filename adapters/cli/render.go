@@ -138,8 +138,8 @@ func (r *Run) facts(facts []tools.Fact) []string {
 	return out
 }
 
-// table aligns columns. At a terminal it is made to fit by shortening the
-// widest ones; elsewhere nothing is cut.
+// table aligns columns. Where a terminal is too narrow for them, a row goes on
+// in a second line: a time or an ID of which the end is lost is of no use.
 func (r *Run) table(t tools.Table) []string {
 	wide := make([]int, len(t.Columns))
 	rows := make([][]string, 0, len(t.Rows)+1)
@@ -153,23 +153,30 @@ func (r *Run) table(t tools.Table) []string {
 		}
 		rows = append(rows, cells)
 	}
-	if r.app.Terminal.Out && !r.Globals.JSON && r.app.Terminal.Width != nil {
-		fit(wide, r.app.Terminal.Width())
-	}
+	begins := fold(wide, r.width())
 	var out []string
 	for i, row := range rows {
-		var b strings.Builder
-		for j, cell := range row {
-			if j > 0 {
-				b.WriteString("  ")
+		for n, begin := range begins {
+			end := len(wide)
+			if n+1 < len(begins) {
+				end = begins[n+1]
 			}
-			b.WriteString(pad(cut(cell, wide[j]), wide[j]))
+			line := ""
+			for j := begin; j < end; j++ {
+				line += pad(cut(row[j], wide[j]), wide[j]) + "  "
+			}
+			line = strings.TrimRight(line, " ")
+			switch {
+			case n > 0 && line == "":
+				continue
+			case n > 0:
+				line = foldIndent + line
+			}
+			if i == 0 {
+				line = r.paint("1", line)
+			}
+			out = append(out, line)
 		}
-		line := strings.TrimRight(b.String(), " ")
-		if i == 0 {
-			line = r.paint("1", line)
-		}
-		out = append(out, line)
 	}
 	if t.Total > len(t.Rows) {
 		out = append(out, fmt.Sprintf("(%d of %d are shown)", len(t.Rows), t.Total))
@@ -177,29 +184,34 @@ func (r *Run) table(t tools.Table) []string {
 	return out
 }
 
-// fit takes columns from the widest until the table fits, and leaves each
-// enough to be told apart.
-func fit(wide []int, terminal int) {
-	const least = 8
-	if terminal <= 0 {
-		return
+// width is how many columns the terminal has, 0 where there is none.
+func (r *Run) width() int {
+	if !r.app.Terminal.Out || r.Globals.JSON || r.app.Terminal.Width == nil {
+		return 0
 	}
-	sum := 2 * (len(wide) - 1)
-	for _, w := range wide {
-		sum += w
-	}
-	for ; sum > terminal; sum-- {
-		widest := 0
-		for i, w := range wide {
-			if w > wide[widest] {
-				widest = i
-			}
+	return r.app.Terminal.Width()
+}
+
+// foldIndent stands before the second line of a row.
+const foldIndent = "    "
+
+// fold says with which columns the lines of a row begin. A column that is
+// wider than the terminal by itself is made as wide as that.
+func fold(wide []int, terminal int) (begins []int) {
+	begins = []int{0}
+	left := terminal
+	for i := range wide {
+		if terminal <= len(foldIndent) {
+			continue
 		}
-		if wide[widest] <= least {
-			return
+		if i > 0 && wide[i] > left {
+			begins = append(begins, i)
+			left = terminal - len(foldIndent)
 		}
-		wide[widest]--
+		wide[i] = min(wide[i], left)
+		left -= wide[i] + 2
 	}
+	return begins
 }
 
 // quote shows what somebody else wrote, marked line by line.

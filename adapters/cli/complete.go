@@ -4,7 +4,9 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,6 +105,19 @@ func (r *Run) at(ctx context.Context, words []string, current string) choices {
 		}
 		return c
 	}
+	var usage syntax
+	if line.command != nil {
+		usage = readUsage(line.command.Usage)
+	}
+	if kinds := usage.options[flag]; flag != "" && len(kinds) > 0 {
+		c := r.kinds(kinds)
+		for i := range c.list {
+			if glued {
+				c.list[i].Value = "--" + flag + "=" + c.list[i].Value
+			}
+		}
+		return c
+	}
 	if g := findGlobal(flag); flag != "" && g != nil && g.value != "" && !g.optional {
 		switch g.name {
 		case "config":
@@ -119,8 +134,6 @@ func (r *Run) at(ctx context.Context, words []string, current string) choices {
 		return choices{list: a.options(line)}
 	case line.name == "":
 		return choices{list: a.names()}
-	case line.name == "completion":
-		return choices{list: []tools.Choice{{Value: "bash"}, {Value: "zsh"}, {Value: "fish"}}}
 	case line.name == "help":
 		return choices{list: a.names()}
 	case line.op != nil:
@@ -129,8 +142,38 @@ func (r *Run) at(ctx context.Context, words []string, current string) choices {
 		}
 	case line.command != nil && strings.HasPrefix(line.command.Usage, "ID"):
 		return r.waiting(ctx)
+	case line.command != nil:
+		switch given := usage.given(line.rest); len(given) {
+		case 0:
+			return r.kinds(usage.words)
+		case 1:
+			return r.kinds([]string{usage.behind[given[0]]})
+		}
 	}
 	return choices{}
+}
+
+// kinds is what can stand where a usage has these words.
+func (r *Run) kinds(words []string) (c choices) {
+	for _, word := range words {
+		switch {
+		case word == "FILE":
+			c.then = ":files"
+		case word == "FOLDER":
+			c.then = ":folders"
+		case word == "OPERATION":
+			for _, op := range r.app.registry().All() {
+				c.list = append(c.list, tools.Choice{Value: op.Name, Label: op.Summary})
+			}
+		case word == "EVENT":
+			for _, e := range events {
+				c.list = append(c.list, tools.Choice{Value: string(e)})
+			}
+		case plainWord.MatchString(word):
+			c.list = append(c.list, tools.Choice{Value: word})
+		}
+	}
+	return c
 }
 
 // options lists the flags that can still stand.
@@ -144,10 +187,8 @@ func (a *App) options(line commandLine) []tools.Choice {
 		}
 	}
 	if line.command != nil {
-		for word := range strings.FieldsFuncSeq(line.command.Usage, func(r rune) bool { return strings.ContainsRune(" []|", r) }) {
-			if strings.HasPrefix(word, "--") {
-				list = append(list, tools.Choice{Value: word})
-			}
+		for _, name := range slices.Sorted(maps.Keys(readUsage(line.command.Usage).options)) {
+			list = append(list, tools.Choice{Value: "--" + name})
 		}
 	}
 	for _, g := range a.globals() {

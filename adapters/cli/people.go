@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -25,7 +26,7 @@ func init() { // they refer to themselves by help and completion
 		{Name: "settle", Usage: "ID --done|--not-done", Group: "requests", Summary: "Say what became of a request whose outcome was lost", Run: settle,
 			Help: "After a crash, nobody may know whether the call took effect. Look at the server first."},
 		{Name: "fetch", Usage: "ID [--to FOLDER] [--overwrite]", Group: "requests", Summary: "Write what a request of yours has made to files of mode 0600", Run: fetchRequest,
-			Help: "Each can be fetched once."},
+			Help: "Each can be fetched once. What was made without a request has an ID of its own, which was told with it."},
 		{Name: "code", Usage: "ID", Group: "requests", Summary: "Show the one-time page of a request of yours, and the code that it asks for", Run: pageCode,
 			Help: "Each call makes a new code, and the one before is good for nothing. Give it to nobody: with the link it is you."},
 		{Name: "audit", Usage: auditUsage, Group: "records", Summary: "Show the audit log, or verify it", Run: audit, Help: auditHelp},
@@ -33,7 +34,10 @@ func init() { // they refer to themselves by help and completion
 		{Name: "token", Usage: tokenUsage, Group: "records", Summary: "Make, list and revoke tokens of AI assistants", Run: token, Help: tokenHelp},
 		{Name: "secret", Usage: secretUsage, Group: "records", Summary: "Keep words that the config refers to in the keyring", Run: secrets, Help: secretHelp},
 		{Name: "help", Usage: "[COMMAND]", Summary: "Show what there is, or how one works", Run: func(_ context.Context, r *Run) int {
-			return r.help(strings.Join(r.Args, " "))
+			if len(r.Args) > 1 {
+				return r.Usage(tools.Errorf(tools.InvalidArgument, "help takes the name of one command").WithHint("all of them: %s", r.app.words("help")))
+			}
+			return r.help(strings.Join(r.Args, ""))
 		}},
 		{Name: "completion", Usage: "bash|zsh|fish", Summary: "Print the completion script of a shell", Run: completion, Help: completionHelp},
 		{Name: completeCommand, Group: hiddenGroup, Raw: true, Run: complete},
@@ -59,6 +63,9 @@ func (r *Run) take(switches, values []string) (words []string, got map[string]st
 			continue
 		}
 		name, value, has := strings.Cut(name, "=")
+		if _, twice := got[name]; twice {
+			return nil, nil, tools.Errorf(tools.InvalidArgument, "--%s is given twice; nothing was done", name)
+		}
 		switch {
 		case slices.Contains(switches, name) && !has:
 			got[name] = "true"
@@ -108,7 +115,12 @@ func approve(ctx context.Context, r *Run) int {
 	case a.State != tools.StatePending:
 		return r.Fail(tools.Errorf(tools.AlreadyDecided, "request %s is already %s", a.ID, a.State))
 	}
-	if phrase, given := got["phrase"]; given || r.Globals.Yes {
+	phrase, given := got["phrase"]
+	if r.Globals.Yes && !given && a.Plan.Phrase != "" && a.Verdict != tools.Confirm && r.link.Decisions.MayDecide(ctx, a, r.link.Caller) == nil {
+		return r.Fail(tools.Errorf(tools.InvalidArgument, "--yes does not give the phrase that this request asks for; the request still waits").
+			WithHint("--phrase TEXT gives it"))
+	}
+	if given || r.Globals.Yes {
 		return r.decide(ctx, a, tools.Decision{Yes: true, Phrase: phrase, Unattended: r.Globals.Yes && a.Verdict == tools.Confirm, How: "typed"})
 	}
 	if err := r.link.Decisions.MayDecide(ctx, a, r.link.Caller); err != nil {
@@ -181,7 +193,17 @@ func settle(ctx context.Context, r *Run) int {
 	return r.finish(envelope{Status: "settled", Server: settled.Server}, ExitDone)
 }
 
+// handleLike is what was kept without a request to ask for it by.
+var handleLike = regexp.MustCompile(`^[a-z2-7]{24}$`)
+
 func fetchRequest(ctx context.Context, r *Run) int {
+	if words, got, err := r.take([]string{"overwrite"}, []string{"to"}); err == nil && len(words) == 1 && handleLike.MatchString(words[0]) {
+		if _, err := r.Connect(ctx); err != nil {
+			return r.Fail(err)
+		}
+		k := tools.Kept{Handle: words[0], Name: words[0] + ".txt", Folder: r.folder(got["to"]), Overwrite: got["overwrite"] != ""}
+		return r.result(ctx, tools.View{}, envelope{Status: "done", Kept: []tools.Kept{k}}, ExitDone, words[0])
+	}
 	a, got, code := r.one(ctx, []string{"overwrite"}, []string{"to"})
 	if a.ID == "" {
 		return code
@@ -195,11 +217,8 @@ func fetchRequest(ctx context.Context, r *Run) int {
 		if k.Handle == "" {
 			continue
 		}
-		switch {
-		case got["to"] != "":
-			k.Folder = absolute(got["to"], r.app.Dir)
-		case k.Folder == "":
-			k.Folder = r.app.Dir
+		if got["to"] != "" || k.Folder == "" {
+			k.Folder = r.folder(got["to"])
 		}
 		k.Overwrite = got["overwrite"] != ""
 		kept = append(kept, k)
@@ -208,6 +227,14 @@ func fetchRequest(ctx context.Context, r *Run) int {
 		return r.Fail(tools.Errorf(tools.NotFound, "request %s is %s and has nothing to fetch", a.ID, a.State))
 	}
 	return r.result(ctx, tools.View{}, envelope{Status: "done", Server: a.Server, Kept: kept}, ExitDone, a.ID)
+}
+
+// folder is the one that is named, or the current one.
+func (r *Run) folder(named string) string {
+	if named == "" {
+		return r.app.Dir
+	}
+	return absolute(named, r.app.Dir)
 }
 
 // openStates are those in which something can still come, or is to be said.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,7 +40,7 @@ type verified struct {
 }
 
 const (
-	auditUsage = "[verify] [--since 24h|DATE] [--person NAME] [--operation NAME] [--event NAME] [--request ID] [--limit N] [--follow]"
+	auditUsage = "[verify] [--since 24h|DATE] [--person NAME] [--operation OPERATION] [--event EVENT] [--request ID] [--limit N] [--follow]"
 	auditHelp  = "Every request, decision, intent and outcome, and every refusal, in the order in which they were written. verify checks that none was changed or taken away, and names the first that was. --follow goes on with what is written from now on."
 )
 
@@ -52,6 +53,9 @@ func audit(ctx context.Context, r *Run) int {
 	verify := len(words) == 1 && words[0] == "verify"
 	if err == nil && len(words) > 0 && !verify {
 		err = tools.Errorf(tools.InvalidArgument, "audit takes no word but verify")
+	}
+	if err == nil {
+		err = r.recorded(f)
 	}
 	if err != nil {
 		return r.Usage(err)
@@ -74,6 +78,29 @@ func audit(ctx context.Context, r *Run) int {
 		view.Table.Rows = append(view.Table.Rows, recordRow(rec))
 	}
 	return r.Answer(records, view)
+}
+
+// events are all that a record can be of.
+var events = []tools.Event{
+	tools.EventRefused, tools.EventRequested, tools.EventProvided, tools.EventVoted, tools.EventWithdrawn, tools.EventExpired, tools.EventChanged,
+	tools.EventIntent, tools.EventOutcome, tools.EventUnknown, tools.EventSettled, tools.EventToken, tools.EventSecret, tools.EventConfig, tools.EventCut,
+}
+
+// recorded refuses a filter that no record fits: that nothing is found would
+// be taken to mean that nothing was done.
+func (r *Run) recorded(f auditFilter) error {
+	if f.Event != "" && !slices.Contains(events, f.Event) {
+		var known []string
+		for _, e := range events {
+			known = append(known, string(e))
+		}
+		return tools.Errorf(tools.InvalidArgument, "there is no such event").WithHint("--event takes %s", strings.Join(known, ", "))
+	}
+	if f.Operation == "" {
+		return nil
+	}
+	_, err := r.app.registry().Lookup(f.Operation)
+	return err
 }
 
 func (f *auditFilter) read(got map[string]string, now time.Time) error {

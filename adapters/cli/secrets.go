@@ -74,7 +74,12 @@ func secrets(ctx context.Context, r *Run) int {
 // newWord has a word typed twice, or reads it whole from stdin.
 func (r *Run) newWord(ctx context.Context, name string, piped bool) (secret.Value, error) {
 	if !piped {
-		return r.typeSecret(ctx, "word for keyring:"+name, true)
+		word, err := r.typeSecret(ctx, "word for keyring:"+name, true)
+		if tools.CodeOf(err) == tools.SecretNeeded && !r.app.Terminal.In {
+			err = tools.Errorf(tools.SecretNeeded, "the word cannot be typed here, as this is no terminal; nothing was stored").
+				WithHint("read it from stdin: %s", r.app.words("secret set", shellWord(name), "-"))
+		}
+		return word, err
 	}
 	const largest = 64 << 10
 	text, err := io.ReadAll(io.LimitReader(r.app.Stdin, largest+1))

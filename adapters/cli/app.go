@@ -111,6 +111,8 @@ type Run struct {
 	name string
 	link *Link
 	said []string // in JSON mode: the lines that would have been printed
+	// quiet says that nothing is told on the way.
+	quiet bool
 }
 
 // Run runs one command line and returns the exit code.

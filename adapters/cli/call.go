@@ -12,8 +12,11 @@ import (
 // operate runs an operation.
 func (r *Run) operate(ctx context.Context, op *tools.Operation, asked []string) int {
 	args, err := op.ParseArgs(r.Args, tools.CLI)
+	if err == nil {
+		err = r.lacking(op, args)
+	}
 	if err != nil {
-		return r.Usage(err)
+		return r.Usage(r.usable(op, err))
 	}
 	if before := r.Globals.Server; before != "" && ownParam(op, "server") != nil {
 		if behind, has := args["server"]; has && behind != before {
@@ -25,36 +28,76 @@ func (r *Run) operate(ctx context.Context, op *tools.Operation, asked []string) 
 	if err != nil {
 		return r.Fail(err)
 	}
-	r.paths(op, args)
-	m := &meter{r: r}
-	defer m.clear()
-	call := tools.Call{Operation: op.Name, Args: args, Caller: link.Caller, Reason: r.Globals.Reason, Progress: m.tell}
-	if err := r.give(ctx, op, &call, asked); err != nil {
+	folders, err := r.paths(op, args)
+	if err != nil {
 		return r.Fail(err)
 	}
-	stop := r.onInterrupt(ctx, m, interruptedCall(op.Risk))
-	answer, err := link.Door.Run(ctx, call)
+	defer folders.leave()
+	r.quiet = args[quietParam] == true
+	m := &meter{r: r}
+	call := tools.Call{Operation: op.Name, Args: args, Caller: link.Caller, Reason: r.Globals.Reason, Progress: m.tell}
+	if err := r.give(ctx, op, &call, asked); errors.Is(err, errLacking) {
+		return r.Usage(r.usable(op, err))
+	} else if err != nil {
+		return r.Fail(err)
+	}
+	answer, err := r.call(ctx, m, call, op.Risk)
 	for range 2 {
 		again, askErr := r.remedy(ctx, op, &call, err)
 		if askErr != nil {
-			err = askErr
+			return r.Fail(askErr)
 		}
-		if !again || askErr != nil {
+		if !again {
 			break
 		}
-		answer, err = link.Door.Run(ctx, call)
+		answer, err = r.call(ctx, m, call, op.Risk)
 	}
-	stop()
-	m.clear()
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return r.interrupted()
 	case err != nil:
 		return r.Fail(err)
 	case answer.Status == tools.Pending:
-		return r.pending(ctx, answer)
+		code := r.pending(ctx, answer)
+		if code == ExitPending || code == ExitInterrupted {
+			folders.stay() // the call is still to come
+		}
+		return code
 	}
 	return r.done(ctx, answer)
+}
+
+// call makes the call, and says at once what goes on when it is interrupted.
+func (r *Run) call(ctx context.Context, m *meter, call tools.Call, risk tools.Risk) (tools.Answer, error) {
+	defer m.clear()
+	defer r.onInterrupt(ctx, m, interruptedCall(risk))()
+	return r.link.Door.Run(ctx, call)
+}
+
+// errLacking is the cause of an error about a command line that is not whole.
+var errLacking = errors.New("the command line is not whole")
+
+// lacking refuses a command line without a word that is needed, before
+// anybody is asked. A secret can still be typed.
+func (r *Run) lacking(op *tools.Operation, args map[string]any) error {
+	for _, p := range op.Params {
+		if _, given := args[p.Name]; p.Required && !p.Secret && !given && p.On(tools.CLI) {
+			return tools.Errorf(tools.InvalidArgument, "%s needs %s: %s; nothing was done", op.Name, strings.ToUpper(p.Name), p.Help).
+				WithHint("usage: %s", op.Usage(tools.CLI))
+		}
+	}
+	return nil
+}
+
+// usable makes of the usage in a hint a line that can be typed here.
+func (r *Run) usable(op *tools.Operation, err error) error {
+	var e *tools.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	typed := *e
+	typed.Hint = strings.Replace(e.Hint, "usage: "+op.Name, "usage: "+r.app.words(op.Name), 1)
+	return &typed
 }
 
 // remedy asks for what a call failed for: a certificate that nobody knows, a
@@ -99,6 +142,17 @@ func (r *Run) result(ctx context.Context, v tools.View, e envelope, code int, re
 			r.print("it is in " + p)
 		}
 	}
+	for _, k := range e.Kept {
+		if k.Handle == "" || k.Folder != "" {
+			continue
+		}
+		// No command shows what is in a keyring of files.
+		by := request
+		if by == "" {
+			by = k.Handle
+		}
+		r.note(clean(k.Name) + " is not shown here; to have it in a file: " + r.app.words("fetch", by))
+	}
 	if err == nil {
 		return r.finish(e, code)
 	}
@@ -110,23 +164,6 @@ func (r *Run) result(ctx context.Context, v tools.View, e envelope, code int, re
 	}
 	r.Fail(err)
 	return code
-}
-
-// paths makes paths absolute: where the gate runs, the current folder is
-// another one.
-func (r *Run) paths(op *tools.Operation, args map[string]any) {
-	for _, p := range op.Params {
-		if !p.Path {
-			continue
-		}
-		path, _ := args[p.Name].(string)
-		switch {
-		case path != "":
-			args[p.Name] = absolute(path, r.app.Dir)
-		case p.Here:
-			args[p.Name] = r.app.Dir
-		}
-	}
 }
 
 // interruptedCall says what an interrupted call leaves behind.

@@ -371,7 +371,7 @@ func TestAFileIsReadHereAndHeldForTheCall(t *testing.T) {
 	wants(t, term.run(2, "bring", "none.json"), "none.json cannot be read: no such file or directory; nothing was done")
 	wants(t, term.run(2, "bring", "."), "is not a regular file")
 	wants(t, term.run(1, "bring", "a", "b"), "takes no further word by position")
-	wants(t, term.run(2, "bring"), "bring needs file; nothing was done")
+	wants(t, term.run(1, "bring"), "bring needs FILE; nothing was done", "usage: duplibot bring [FILE]")
 
 	piped := script(t, toolstest.WithPeople(toolstest.Solo))
 	piped.app.Stdin = strings.NewReader("1234567")

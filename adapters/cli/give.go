@@ -43,8 +43,8 @@ func (r *Run) give(ctx context.Context, op *tools.Operation, call *tools.Call, a
 		switch {
 		case !lacks(call.Args, p.Name): // "page"
 		case p.File:
-			return tools.Errorf(tools.InvalidArgument, "%s needs %s; nothing was done", op.Name, strings.ReplaceAll(p.Flag, "-", " ")).
-				WithHint("usage: %s", op.Usage(tools.CLI))
+			return tools.Errorf(tools.InvalidArgument, "%s needs %s; nothing was done", op.Name, strings.ToUpper(p.Name)).
+				WithHint("usage: %s", op.Usage(tools.CLI)).Because(errLacking)
 		case r.Globals.Generate:
 			call.Args[p.Name], generated = string(tools.SecretGenerate), true
 		default:

@@ -194,7 +194,8 @@ func (a *App) read(words []string) (commandLine, error) {
 			word = "--" + strings.TrimPrefix(word, "—")
 		}
 		switch {
-		case word == "--" && line.name != "":
+		case word == "--" && line.name == "":
+		case word == "--":
 			line.rest = append(line.rest, words[i:]...)
 			return line, nil
 		case slices.Contains(helpWords, word):
@@ -233,6 +234,9 @@ func (a *App) oneDash(line *commandLine, word string) error {
 	if g, _ := findSwitch(name, false); g == nil && ownParam(line.op, name) == nil {
 		e := asError(a.unknownOption(line, name))
 		e.Message = strings.Replace(e.Message, " --", " -", 1)
+		if line.op != nil && slices.ContainsFunc(line.op.Params, func(p tools.Param) bool { return p.Pos && p.On(tools.CLI) }) {
+			e.Hint = "what begins with a dash and is no option stands behind --. " + e.Hint
+		}
 		return e
 	}
 	return tools.Errorf(tools.InvalidArgument, "options begin with two dashes; nothing was done").WithHint("did you mean --%s?", name)

@@ -199,7 +199,7 @@ func TestJSONIsOneObjectWhateverHappens(t *testing.T) {
 		{1, "error", []string{"approve"}},
 		{1, "error", []string{"completion", "tcsh"}},
 		{1, "error", []string{"help", "nonsense"}},
-		{2, "error", []string{"start"}},
+		{1, "error", []string{"start"}},
 		{2, "error", []string{"start", "Fotos"}},
 		{2, "error", []string{"approve", "a-222222222222"}},
 		{2, "error", []string{"audit"}},

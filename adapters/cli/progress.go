@@ -30,7 +30,7 @@ func (m *meter) tell(p tools.Progress) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.last = p
-	if m.r.Globals.JSON {
+	if m.r.Globals.JSON || m.r.quiet {
 		return
 	}
 	t := &m.r.app.Terminal

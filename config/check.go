@@ -75,10 +75,14 @@ func (k *checker) given(key string) bool {
 
 func (k *checker) all() {
 	c := k.c
-	if c.Store.Path == "" {
+	switch {
+	case c.Store.Path != "" || k.misread["store"]:
+		k.path("store", c.Store.Path)
+	case stateFolder() == "":
+		k.bad("store", "set HOME, or give store: sqlite:/absolute/path", "this account has no home folder, so it has to be said where the store is")
+	default:
 		c.Store.Path = defaultStore()
 	}
-	k.path("store", c.Store.Path)
 	if c.Socket == "" {
 		c.Socket = usualSocket()
 	}

@@ -173,6 +173,8 @@ func TestEachMistakeIsNamedWithItsLine(t *testing.T) {
 		{"key twice in a table", "servers:\n  nas: {url: \"https://x\"}\n  nas: {url: \"https://y\"}\n", `3: servers.nas: this key stands twice, first in line 2`},
 		{"not YAML", small + "policy: \"x\n", `5: this is not YAML`},
 		{"a tab", "servers:\n\tnas: {}\n", `this is not YAML`},
+		{"UTF-16", "\xff\xfes\x00e\x00r\x00v\x00e\x00r\x00s\x00:\x00\n\x00", `this is not a text in UTF-8; save it with that encoding`},
+		{"Latin-1", small + "policy: {} # f\xfcr Ann\n", `this is not a text in UTF-8`},
 		{"two documents", small + "---\npolicy: {}\n", `6: a second document begins here`},
 		{"empty", "# nothing\n", `the file is empty`},
 		{"not a mapping", "- a\n", `1: keys with values are expected here`},

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"encoding"
 	"errors"
 	"fmt"
@@ -36,6 +37,11 @@ var (
 // decode reads text into c and returns what is wrong with it.
 func decode(text []byte, c *Config) *reader {
 	r := &reader{lines: map[string]int{}}
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // which Windows' editors begin a file with
+	if at := bytes.IndexByte(text, 0); at >= 0 || !utf8.Valid(text) {
+		r.findings = append(r.findings, Finding{Message: "this is not a text in UTF-8", Hint: "save it with that encoding"})
+		return r
+	}
 	// Keys that stand twice are found below, with words of our own.
 	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
 	if err != nil {

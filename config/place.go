@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -41,6 +42,15 @@ func Find(given string) (string, error) {
 // UsualPlace is where the file is when nobody says otherwise.
 func UsualPlace() (string, error) {
 	dir, err := os.UserConfigDir()
+	if err != nil && os.Getenv("XDG_CONFIG_HOME") == "" && runtime.GOOS != "windows" {
+		// Without HOME, as services and cron jobs can be.
+		below := ".config"
+		if runtime.GOOS == "darwin" {
+			below = filepath.Join("Library", "Application Support")
+		}
+		dir, err = home()
+		dir = filepath.Join(dir, below)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -172,9 +182,22 @@ func usualSocket() string {
 	return places[len(places)-1]
 }
 
-// stateFolder is where the store is by default.
+// home is the folder of this account, also where HOME is not set.
+func home() (string, error) {
+	if dir, err := os.UserHomeDir(); err == nil {
+		return dir, nil
+	}
+	u, err := user.Current()
+	if err != nil || !filepath.IsAbs(u.HomeDir) {
+		return "", errors.New("HOME is not set, and this account has no home folder")
+	}
+	return u.HomeDir, nil
+}
+
+// stateFolder is where the store is by default, "" where there is no such
+// place.
 func stateFolder() string {
-	home, err := os.UserHomeDir()
+	home, err := home()
 	if err != nil {
 		return ""
 	}

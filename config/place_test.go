@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"os"
+	"os/user"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -131,6 +132,36 @@ func TestTheFileIsLookedForInThreePlaces(t *testing.T) {
 	}
 	if got := find("/given.yaml"); got != "/given.yaml" {
 		t.Errorf("as given: %q", got)
+	}
+}
+
+// Services and cron jobs can lack HOME.
+func TestWithoutHOMEThePlacesAreThoseOfTheAccount(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("HOME means nothing on Windows")
+	}
+	own, err := user.Current()
+	if err != nil || own.HomeDir == "" {
+		t.Skipf("this account has no home folder: %v", err)
+	}
+	t.Setenv("HOME", "")
+	t.Setenv("XDG_CONFIG_HOME", "")
+	t.Setenv(config.Variable, "")
+	usual, err := config.UsualPlace()
+	if err != nil || !strings.HasPrefix(usual, own.HomeDir+"/") {
+		t.Errorf("%q, %v", usual, err)
+	}
+	c, err := config.Default()
+	if err != nil || !strings.HasPrefix(c.Store.Path, own.HomeDir+"/") {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+func TestWhatEditorsOfWindowsAddIsNoPartOfTheFile(t *testing.T) {
+	text := "\ufeff" + strings.ReplaceAll(small, "\n", "\r\n")
+	c, err := config.Parse([]byte(text), accounts)
+	if err != nil || len(c.Servers) != 1 || c.Servers[0].Name != "nas" || len(c.People) != 1 {
+		t.Errorf("%+v, %v", c, err)
 	}
 }
 

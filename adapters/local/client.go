@@ -104,7 +104,7 @@ func (c *Client) Admin(ctx context.Context, name string, args, out any) (secret.
 func (c *Client) dial(ctx context.Context) (*net.UnixConn, welcome, error) {
 	if !supported {
 		return nil, welcome{}, tools.Errorf(tools.Unsupported, "there is no daemon to talk to on this system; nothing was done").
-			WithHint("each command works by itself")
+			WithHint("each command works by itself").Because(os.ErrNotExist)
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialWithin)
 	defer cancel()
@@ -311,6 +311,6 @@ func (c *Client) lost(ctx context.Context, a question, err error) error {
 }
 
 // Absent reports whether err says that there is no socket at all, so that
-// nobody runs a daemon here. A socket that is there and cannot be used is not
+// nobody runs a daemon here, or can on this system. A socket that is there and cannot be used is not
 // absent: working around it would be working around its account.
 func Absent(err error) bool { return errors.Is(err, os.ErrNotExist) }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"syscall"
 )
@@ -21,10 +22,15 @@ func owner(info fs.FileInfo) (uid, gid int) {
 }
 
 // openTo is the group whose members may use a socket, "" when there is none or
-// it cannot be seen.
+// it cannot be seen. Who may not enter the socket's folder sees the folder.
 func openTo(path string) string {
 	info, err := os.Lstat(path)
-	if err != nil || info.Mode().Perm()&0o020 == 0 {
+	lets := fs.FileMode(0o020)
+	if errors.Is(err, fs.ErrPermission) {
+		info, err = os.Lstat(filepath.Dir(path))
+		lets = 0o010
+	}
+	if err != nil || info.Mode().Perm()&lets == 0 {
 		return ""
 	}
 	_, gid := owner(info)

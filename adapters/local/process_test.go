@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -220,6 +221,16 @@ func TestWhoMayUseTheSocketAtAll(t *testing.T) {
 	}
 	if s = r.as(stranger, stranger, job{Path: path, Surface: tools.CLI, Do: "ping"}); s.Failure == nil || s.Failure.Code != tools.Denied || !strings.Contains(s.Failure.Hint, "usermod -aG nogroup") {
 		t.Errorf("somebody outside the group: %+v", s)
+	}
+	// A service's folder lets in its group alone: nobody else sees the socket.
+	if err := errors.Join(os.Chown(filepath.Dir(path), 0, nobody), os.Chmod(filepath.Dir(path), 0o750)); err != nil {
+		t.Fatal(err)
+	}
+	if s = r.as(stranger, nobody, job{Path: path, Surface: tools.CLI, Do: "ping"}); s.Failure != nil {
+		t.Errorf("a member of the group, who may enter the folder: %+v", s)
+	}
+	if s = r.as(stranger, stranger, job{Path: path, Surface: tools.CLI, Do: "ping"}); s.Failure == nil || s.Failure.Code != tools.Denied || !strings.Contains(s.Failure.Hint, "usermod -aG nogroup") {
+		t.Errorf("somebody who may not enter the folder: %+v", s)
 	}
 	cancel()
 	if err := <-ended; err != nil {

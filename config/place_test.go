@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/duplibot/duplibot/config"
@@ -86,15 +85,6 @@ func TestWhatIsNoFileIsSaidInWords(t *testing.T) {
 	} {
 		if _, err := config.Load(path, accounts); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
-		}
-	}
-	if runtime.GOOS != "windows" {
-		pipe := filepath.Join(dir, "pipe")
-		if err := syscall.Mkfifo(pipe, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := config.Load(pipe, accounts); err == nil || !strings.Contains(err.Error(), "not a regular file") {
-			t.Errorf("a pipe: %v", err)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -186,6 +187,32 @@ func (s *Approvals) Asked(ctx context.Context, requester string, since time.Time
 		`SELECT COUNT(*) FROM approvals WHERE requester = $1 AND created >= $2 AND asks = 1`,
 		requester, millis(since)).Scan(&n)
 	return n, readable("count requests of "+requester, err)
+}
+
+// clockNote is the name under which Notes has the latest time that was seen.
+const clockNote = "clock"
+
+// Seen notes that it is now, and returns the latest time that was noted, in
+// whatever process. With reset that is now, also where it is earlier.
+func (s *Approvals) Seen(ctx context.Context, now time.Time, reset bool) (latest time.Time, err error) {
+	err = s.db.write(ctx, "note the time", func(tx *sql.Tx) error {
+		var text string
+		err := tx.QueryRowContext(ctx, `SELECT value FROM notes WHERE name = $1`, clockNote).Scan(&text)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		// What is no time is none that was seen.
+		if ms, err := strconv.ParseInt(text, 10, 64); err == nil {
+			latest = instant(ms)
+		}
+		if !reset && !trim(now).After(latest) {
+			return nil
+		}
+		latest = trim(now)
+		_, err = tx.ExecContext(ctx, writeNote, clockNote, strconv.FormatInt(millis(now), 10), millis(now))
+		return err
+	})
+	return latest, err
 }
 
 // DeniedSince reports the newest denial of an equal call, zero when none.

@@ -279,6 +279,27 @@ func TestAskedAndDeniedSince(t *testing.T) {
 	}
 }
 
+func TestTheLatestTimeIsNotedOverAllProcesses(t *testing.T) {
+	path := newPath(t)
+	dbs := []*store.DB{open(t, store.Options{Path: path}), open(t, store.Options{Path: path})}
+	for i, tc := range []struct {
+		now   time.Time
+		reset bool
+		want  time.Time
+	}{
+		{start, false, start},
+		{start.Add(time.Hour), false, start.Add(time.Hour)},
+		{start, false, start.Add(time.Hour)},
+		{start, true, start},
+		{start.Add(-time.Hour), false, start},
+	} {
+		latest, err := dbs[i%2].Approvals.Seen(t.Context(), tc.now, tc.reset)
+		if err != nil || !latest.Equal(tc.want) {
+			t.Errorf("%d: noted %v, %v; want %v", i, latest, err, tc.want)
+		}
+	}
+}
+
 func TestRequestsComeNewestFirstWhateverTheClockDid(t *testing.T) {
 	now := start
 	db := open(t, store.Options{Now: func() time.Time { return now }})

@@ -21,12 +21,13 @@ func (s *Notes) Read(ctx context.Context, name string) (value string, ok bool, e
 
 // Write puts value under name.
 func (s *Notes) Write(ctx context.Context, name, value string) error {
-	_, err := s.db.exec(ctx, "write note "+name, `
-		INSERT INTO notes (name, value, updated) VALUES ($1, $2, $3)
-		ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated = excluded.updated`,
-		name, value, millis(s.db.now()))
+	_, err := s.db.exec(ctx, "write note "+name, writeNote, name, value, millis(s.db.now()))
 	return err
 }
+
+const writeNote = `
+	INSERT INTO notes (name, value, updated) VALUES ($1, $2, $3)
+	ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated = excluded.updated`
 
 // Remove takes name away.
 func (s *Notes) Remove(ctx context.Context, name string) error {

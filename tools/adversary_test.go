@@ -230,3 +230,92 @@ type markIn struct {
 	Names []string `json:"names,omitempty" jsonschema:"More names"`
 	tools.OnServer
 }
+
+// TestAClockThatWasSetBackLetsNothingLive: between two processes that look at
+// the store, nobody sweeps.
+func TestAClockThatWasSetBackLetsNothingLive(t *testing.T) {
+	for name, tc := range map[string]struct {
+		seen time.Duration // after the request, when another process notes the time
+		back time.Duration
+		want tools.Code
+	}{
+		"when it would have expired":      {9 * time.Hour, 8*time.Hour + 30*time.Minute, tools.Expired},
+		"when it would not":               {2 * time.Hour, 24 * time.Hour, tools.Expired},
+		"before the request":              {0, time.Hour, tools.Expired},
+		"by what setting it right can do": {time.Hour, 30 * time.Second, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			first := New(t)
+			id := destroyPhotos(t, first, AnnAtTerminal)
+			first.Clock.Add(tc.seen)
+			if tc.seen > 0 {
+				second := New(t, After(first))
+				if _, err := second.Run(AnnAtTerminal, "destroy", map[string]any{"thing": "Mail"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			first.Clock.Add(-tc.back)
+			third := New(t, After(first))
+			_, err := third.Decide(BobAtTerminal, id, true)
+			if tools.CodeOf(err) != tc.want {
+				t.Fatalf("decided: %v, want %q", err, tc.want)
+			}
+			if tc.want == "" {
+				wantDid(t, third, "destroy nas 1")
+				return
+			}
+			wantDid(t, third)
+			if a, _ := third.Desk.Request(context.Background(), id); a.State != tools.StateExpired {
+				t.Errorf("it is %s", a.State)
+			}
+			if r := last(third.Records(t)); r.Event != tools.EventExpired || !strings.Contains(r.Detail, "the clock was set back") {
+				t.Errorf("recorded as %+v", r)
+			}
+			// From here on the clock counts as it stands.
+			id = destroyPhotos(t, third, AnnAtTerminal)
+			if _, err := New(t, After(third)).Decide(BobAtTerminal, id, true); err != nil {
+				t.Errorf("what was asked after that: %v", err)
+			}
+			wantDid(t, third, "destroy nas 1")
+		})
+	}
+}
+
+// TestAClockThatWasAheadLetsNothingLiveForYears: a battery is empty, and the
+// host starts in another year until it is told the time.
+func TestAClockThatWasAheadLetsNothingLiveForYears(t *testing.T) {
+	g := New(t)
+	g.Clock.Add(20 * 365 * 24 * time.Hour)
+	ahead := destroyPhotos(t, g, AnnAtTerminal)
+	g.Clock.Add(-20 * 365 * 24 * time.Hour)
+	if err := g.Desk.Recover(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if a, _ := g.Desk.Request(context.Background(), ahead); a.State != tools.StateExpired {
+		t.Errorf("what was asked in that year is %s", a.State)
+	}
+	id := destroyPhotos(t, g, AnnAtTerminal)
+	g.Clock.Add(9 * time.Hour)
+	_, err := g.Decide(BobAtTerminal, id, true)
+	wantCode(t, err, tools.Expired)
+	wantDid(t, g)
+}
+
+// TestALookEndsWhatNobodyDecidedInTime: a command that lists requests is all
+// that runs where there is no daemon.
+func TestALookEndsWhatNobodyDecidedInTime(t *testing.T) {
+	g := New(t)
+	id := destroyPhotos(t, g, AnnAtTerminal)
+	g.Clock.Add(9 * time.Hour)
+	later := New(t, After(g))
+	if err := later.Desk.Recover(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	g.Clock.Add(-8 * time.Hour)
+	if _, err := later.Decide(BobAtTerminal, id, true); err == nil {
+		t.Error("it ran")
+	}
+	wantDid(t, g)
+}
+
+func last(records []tools.Record) tools.Record { return records[len(records)-1] }

@@ -128,6 +128,9 @@ type Approvals interface {
 	Move(ctx context.Context, id string, from []State, change func(*Approval)) (a Approval, moved bool, err error)
 	// Asked counts the requests of requester since then that have Asks set.
 	Asked(ctx context.Context, requester string, since time.Time) (int, error)
+	// Seen notes that it is now, and returns the latest time that was noted, in
+	// whatever process. With reset that is now, also where it is earlier.
+	Seen(ctx context.Context, now time.Time, reset bool) (latest time.Time, err error)
 	// DeniedSince reports the newest denial of an equal call, zero when none.
 	DeniedSince(ctx context.Context, same string, since time.Time) (time.Time, error)
 }

@@ -58,8 +58,7 @@ func (g *gate) decide(ctx context.Context, dec Decision) (Approval, error) {
 	if a.State != StatePending {
 		return a, alreadyDecided(a)
 	}
-	if g.now(a.Updated).After(a.Expires) {
-		g.expire(ctx, a)
+	if g.over(ctx, a) {
 		return a, expired(a)
 	}
 	if slices.ContainsFunc(a.Votes, func(v Vote) bool { return v.Person == s.Name }) {
@@ -149,7 +148,7 @@ func alreadyDecided(a Approval) *Error {
 }
 
 func expired(a Approval) *Error {
-	return Errorf(Expired, "request %s expired at %s; nothing was done", a.ID, a.Expires.UTC().Format(time.RFC3339)).
+	return Errorf(Expired, "request %s has expired; nothing was done", a.ID).
 		WithHint("ask again")
 }
 
@@ -274,8 +273,7 @@ func (g *gate) provide(ctx context.Context, id, param string, v secret.Value) (A
 	switch {
 	case a.State != StateInput:
 		return a, Errorf(AlreadyDecided, "request %s no longer waits for this: it is %s; what was entered was not kept", a.ID, a.State)
-	case g.now(a.Updated).After(a.Expires):
-		g.expire(ctx, a)
+	case g.over(ctx, a):
 		return a, expired(a)
 	case !slices.Contains(a.Needs, param):
 		return a, Errorf(AlreadyDecided, "%s of request %s was entered already", param, a.ID)

@@ -39,8 +39,7 @@ func (g *gate) execute(ctx context.Context, a Approval, progress func(Progress))
 	if a.State != StateApproved {
 		return a, alreadyDecided(a)
 	}
-	if g.now(a.Updated).After(a.Expires) {
-		g.expire(ctx, a)
+	if g.over(ctx, a) {
 		return a, expired(a)
 	}
 	if e := g.stillAgreed(ctx, op, a); e != nil {
@@ -278,10 +277,14 @@ func (g *gate) own(ctx context.Context) error {
 }
 
 // Recover takes up, at start and now and then, what an earlier process left:
-// what was executing under a lock that is free becomes unknown and is looked
-// at; what was approved and not begun runs if it is unexpired and unchanged.
+// what nobody decided in time expires; what was executing under a lock that is
+// free becomes unknown and is looked at; what was approved and not begun runs
+// if it is unexpired and unchanged.
 func (d *Desk) Recover(ctx context.Context) error {
 	g := d.g
+	if err := g.sweep(ctx); err != nil {
+		return err
+	}
 	list, err := g.Approvals.Approvals(ctx, Filter{States: []State{StateExecuting, StateApproved, StateUnknown}, Limit: 1000})
 	if err != nil {
 		return err
@@ -311,28 +314,12 @@ func (d *Desk) Recover(ctx context.Context) error {
 	return nil
 }
 
-// Sweep expires what nobody decided in time.
-func (d *Desk) Sweep(ctx context.Context) error {
-	g := d.g
-	list, err := g.Approvals.Approvals(ctx, Filter{States: []State{StateInput, StatePending}, Limit: 10000})
-	if err != nil {
-		return err
-	}
-	now := g.now()
-	for _, a := range list {
-		if now.After(a.Expires) {
-			g.expire(ctx, a)
-		}
-	}
-	return nil
-}
-
-// Tend recovers once and then sweeps every interval until ctx ends.
+// Tend recovers once, and again every interval until ctx ends.
 func (d *Desk) Tend(ctx context.Context, interval time.Duration) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
-		if err := errors.Join(d.Recover(ctx), d.Sweep(ctx)); err != nil && ctx.Err() == nil {
+		if err := d.Recover(ctx); err != nil && ctx.Err() == nil {
 			d.g.Log.Error("requests not tended", "error", err)
 		}
 		select {
@@ -341,4 +328,19 @@ func (d *Desk) Tend(ctx context.Context, interval time.Duration) {
 		case <-tick.C:
 		}
 	}
+}
+
+// sweep expires what nobody decided in time.
+func (g *gate) sweep(ctx context.Context) error {
+	list, err := g.Approvals.Approvals(ctx, Filter{States: undone, Limit: 10000})
+	if err != nil || len(list) == 0 {
+		return err // a store in which nothing waits is not written to
+	}
+	now, wentBack := g.at(ctx)
+	for _, a := range list {
+		if !wentBack && now.After(a.Expires) {
+			g.expire(ctx, a, "nobody agreed in time")
+		}
+	}
+	return nil
 }

@@ -31,7 +31,7 @@ func (g *gate) request(ctx context.Context, op *Operation, b bound, call Call, s
 	if err := g.unlock(ctx); err != nil {
 		return Answer{}, err
 	}
-	now := g.now()
+	now, _ := g.at(ctx)
 	a := Approval{
 		ID: newID("a"), Operation: op.Name, Server: b.server, Args: b.args, Risk: b.risk,
 		Caller: call.Caller, Requester: s.Name, Reason: cut(call.Reason, 500),
@@ -184,8 +184,8 @@ func (g *gate) openSame(ctx context.Context, same, requester string) (*Approval,
 		if a.Same != same {
 			continue
 		}
-		if (a.State == StateInput || a.State == StatePending) && g.now(a.Updated).After(a.Expires) {
-			g.expire(ctx, a)
+		if (a.State == StateInput || a.State == StatePending) && g.now().After(a.Expires) {
+			g.expire(ctx, a, "nobody agreed in time")
 			continue
 		}
 		return &a, nil
@@ -362,9 +362,19 @@ func join(names []string) string {
 	return s
 }
 
-// expire ends a request whose time is over.
-func (g *gate) expire(ctx context.Context, a Approval) {
-	ended, moved, err := g.Approvals.Move(ctx, a.ID, []State{StateInput, StatePending, StateApproved}, func(a *Approval) {
+// over reports whether the time of a request is, and ends it then.
+func (g *gate) over(ctx context.Context, a Approval) bool {
+	now, wentBack := g.at(ctx, a.Updated)
+	if !wentBack && !now.After(a.Expires) {
+		return false
+	}
+	g.expire(ctx, a, "nobody agreed in time") // unless it was ended with the others
+	return true
+}
+
+// expire ends a request that may not wait any longer.
+func (g *gate) expire(ctx context.Context, a Approval, why string) {
+	ended, moved, err := g.Approvals.Move(ctx, a.ID, undone, func(a *Approval) {
 		a.State, a.Updated = StateExpired, g.now()
 	})
 	if err != nil {
@@ -372,7 +382,7 @@ func (g *gate) expire(ctx context.Context, a Approval) {
 		return
 	}
 	if moved {
-		g.ended(ctx, ended, EventExpired, "nobody agreed in time")
+		g.ended(ctx, ended, EventExpired, why)
 	}
 }
 

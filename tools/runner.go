@@ -58,7 +58,6 @@ type Options struct {
 	KeyOf       func(context.Context) ([]byte, error) // in the place of Key, where it takes a keyring: asked once, when first needed
 	Explain     func(err error, server string) *Error // turns foreign errors into words
 	Pages       bool                                  // one-time pages can be offered
-	Floor       time.Time                             // the time is never before this: the newest record's
 	Log         *slog.Logger
 	Now         Clock
 	OnStep      func(Step)
@@ -123,21 +122,8 @@ func New(o Options) (*Runner, *Desk, error) {
 	if o.OnStep == nil {
 		o.OnStep = func(Step) {}
 	}
-	g := &gate{Options: o, floor: o.Floor}
+	g := &gate{Options: o}
 	return &Runner{g}, &Desk{g}, nil
-}
-
-// now is the time, never earlier than any time seen before: a clock stepped
-// back makes no request live longer.
-func (g *gate) now(seen ...time.Time) time.Time {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, t := range append(seen, g.Now()) {
-		if t.After(g.floor) {
-			g.floor = t
-		}
-	}
-	return g.floor
 }
 
 // Status says whether an Answer holds a result.

@@ -186,7 +186,7 @@ func TestTimeIsOverAtTheDecisionAndAtTheExecution(t *testing.T) {
 	id = destroyPhotos(t, g, AnnAtTerminal)
 	g.Clock.Add(-24 * time.Hour) // a clock stepped back makes nothing live longer
 	g.Clock.Add(24*time.Hour + 9*time.Hour)
-	if err := g.Desk.Sweep(context.Background()); err != nil {
+	if err := g.Desk.Recover(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	if a, _ := g.Desk.Request(context.Background(), id); a.State != tools.StateExpired {

@@ -101,6 +101,14 @@ func (s *lateStore) Asked(ctx context.Context, requester string, since time.Time
 	return db.Approvals.Asked(ctx, requester, since)
 }
 
+func (s *lateStore) Seen(ctx context.Context, now time.Time, reset bool) (time.Time, error) {
+	db, err := s.DB(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return db.Approvals.Seen(ctx, now, reset)
+}
+
 func (s *lateStore) DeniedSince(ctx context.Context, same string, since time.Time) (time.Time, error) {
 	db, err := s.DB(ctx)
 	if err != nil {

@@ -198,6 +198,31 @@ func (d *Desk) Withdraw(ctx context.Context, id string, c Caller) (Approval, err
 	return a, nil
 }
 
+// Disown takes back what was asked for under an identity and not begun, as when
+// its token was revoked: whoever held it is no longer believed. why goes into
+// the records.
+func (d *Desk) Disown(ctx context.Context, id Identity, why string) error {
+	list, err := d.g.Approvals.Approvals(ctx, Filter{States: undone, Limit: 10000})
+	if err != nil {
+		return d.g.explain(err, "")
+	}
+	for _, a := range list {
+		if a.Caller.Identity != id {
+			continue
+		}
+		ended, moved, err := d.g.Approvals.Move(ctx, a.ID, undone, func(a *Approval) {
+			a.State, a.Updated = StateWithdrawn, d.g.now()
+		})
+		if err != nil {
+			return d.g.explain(err, a.Server)
+		}
+		if moved {
+			d.g.ended(ctx, ended, EventWithdrawn, why)
+		}
+	}
+	return nil
+}
+
 // Request finds one.
 func (d *Desk) Request(ctx context.Context, id string) (Approval, error) {
 	a, err := d.g.Approvals.Approval(ctx, id)

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +25,7 @@ type admin struct {
 	people  *tools.People
 	policy  *tools.Policy
 	runner  *tools.Runner
+	desk    *tools.Desk
 	store   func(context.Context) (*store.DB, error)
 	anchors func(context.Context) ([]store.Anchor, error) // heads of the chain kept elsewhere
 	vault   *auth.Vault
@@ -334,7 +336,8 @@ func (a *admin) revokeToken(ctx context.Context, c tools.Caller, in revokeArgs) 
 	if err != nil {
 		return t, err
 	}
-	return t, a.recordToken(ctx, db, c, self, "revoked: "+t.Name)
+	return t, errors.Join(a.recordToken(ctx, db, c, self, "revoked: "+t.Name),
+		a.desk.Disown(ctx, tools.Identity("mcp:"+t.Name), "the token that asked was revoked by "+self.Name))
 }
 
 type codeArgs struct {

@@ -130,7 +130,7 @@ func newBot(cfg *config.Config, o botOptions) (*bot, error) {
 		now = timeNow
 	}
 	b.admin = &admin{
-		vault: b.vault, words: b.refs, people: b.people, policy: b.policy, runner: b.runner, store: b.store.DB, now: now,
+		vault: b.vault, words: b.refs, people: b.people, policy: b.policy, runner: b.runner, desk: b.desk, store: b.store.DB, now: now,
 		anchors: func(ctx context.Context) ([]store.Anchor, error) {
 			a, ok, err := b.anchors.Read(ctx)
 			if err != nil || !ok {

@@ -162,9 +162,6 @@ func (k *checker) slack() {
 		k.bad("slack.mode", "set web.listen", "mode http listens where web does, and there is no web")
 	}
 	k.channel("slack.approvals_channel", s.ApprovalsChannel)
-	if s.ApprovalsChannel == "" {
-		k.warn("slack", "approvals_channel: C0123…", "without approvals_channel, requests are shown to nobody in Slack")
-	}
 	for _, ch := range s.Channels {
 		key := join("slack.channels", ch.ID)
 		k.channel(key, ch.ID)

@@ -323,7 +323,6 @@ func TestWarningsDoNotKeepAFileFromBeingUsed(t *testing.T) {
 		"servers: {nas: {url: \"https://x\"}}\nmcp: {http: {listen: \"127.0.0.1:1\"}}\n":       "no person is named",
 		"servers: {nas: {url: \"https://x\"}}\npeople: {ann: {roles: [operator]}}\n":           "nobody is an approver",
 		"people: {ann: {identities: [uid:1], roles: [approver]}}\n":                            "no server is set up",
-		small + "slack: {bot_token: env:B, app_token: env:A}\n":                                "without approvals_channel",
 		small + "mcp: {http: {listen: \":1\", plaintext_on_the_network: true}}\n":              "tokens of assistants go over the network in clear",
 	} {
 		c := parse(t, text)

@@ -13,6 +13,9 @@ import (
 // localURL is where Duplicati listens when nobody says otherwise.
 const localURL = "http://127.0.0.1:8200"
 
+// NoFile stands for the path in errors where there is no file.
+const NoFile = "(no config file)"
+
 // Default is the configuration without a file: the Duplicati server of this
 // host, and this account as the only person. Nothing listens.
 func Default() (*Config, error) {
@@ -30,7 +33,7 @@ func Default() (*Config, error) {
 	c.lines = nil
 	for _, f := range k.findings {
 		if !f.Warning {
-			return nil, &Error{Path: "(no config file)", Findings: k.findings}
+			return nil, &Error{Path: NoFile, Findings: k.findings}
 		}
 	}
 	return c, nil

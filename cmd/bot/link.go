@@ -58,12 +58,15 @@ func loadConfig(given string) (cfg *config.Config, named bool, err error) {
 	}
 	if path == "" {
 		cfg, err = config.Default()
-		return cfg, false, err
+	} else {
+		cfg, err = config.Load(path, config.Options{})
 	}
-	cfg, err = config.Load(path, config.Options{})
 	var bad *config.Error
-	if errors.As(err, &bad) {
-		return nil, true, badConfig(bad)
+	switch {
+	case errors.As(err, &bad):
+		return nil, path != "", badConfig(bad)
+	case path == "":
+		return cfg, false, err
 	}
 	return cfg, given != "" || os.Getenv(config.Variable) != "", err
 }
@@ -77,6 +80,9 @@ func badConfig(bad *config.Error) error {
 		}
 	}
 	sep := ": "
+	if bad.Path == config.NoFile {
+		return tools.Errorf(tools.InvalidArgument, "there is no config, and nothing can be done without: %s; nothing was done", wrong[0].Message).WithHint("%s", wrong[0].Hint).Because(bad)
+	}
 	if wrong[0].Line > 0 {
 		sep = ":"
 	}

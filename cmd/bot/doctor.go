@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -39,7 +40,10 @@ func doctorCommand(ctx context.Context, r *cli.Run) int {
 	default:
 		o := botOptions{}
 		if !adHoc(r.Globals) {
-			all = examineDaemon(ctx, cfg, named)
+			found, alone := examineDaemon(ctx, cfg, named)
+			if all = found; alone {
+				break
+			}
 		} else {
 			if o.DataFolder, err = override(cfg, r.Globals); err != nil {
 				return r.Fail(err)
@@ -87,22 +91,80 @@ func warned(cfg *config.Config, key string) bool {
 	return slices.ContainsFunc(cfg.Warnings, func(f config.Finding) bool { return f.Key == key })
 }
 
-// examineDaemon says whether a daemon serves this account, since then what is
-// looked at here is not what its commands make use of.
-func examineDaemon(ctx context.Context, cfg *config.Config, named bool) []finding {
+// examineDaemon looks at a daemon that serves this account. alone reports that
+// there is no more to look at: keyring, store and servers are those of another
+// account, and this one's are used by nothing.
+func examineDaemon(ctx context.Context, cfg *config.Config, named bool) (all []finding, alone bool) {
 	for _, path := range sockets(cfg, named) {
-		d, err := local.NewClient(local.ClientOptions{Path: path, Registry: operations(), Version: version(), Surface: tools.CLI}).Ping(ctx)
+		client := local.NewClient(local.ClientOptions{Path: path, Registry: operations(), Version: version(), Surface: tools.CLI})
+		d, err := client.Ping(ctx)
 		switch {
-		case err == nil && d.UID == os.Getuid():
-			return []finding{{"daemon", fine, fmt.Sprintf("version %s serves at %s, under this account", d.Version, path), ""}}
-		case err == nil:
-			return []finding{{"daemon", doubt, fmt.Sprintf("version %s serves at %s, under uid %d: commands go there, and what follows is about this account alone", d.Version, path, d.UID),
-				fmt.Sprintf("to look at what the daemon uses, run duplibot doctor with its config, as uid %d", d.UID)}}
-		case !local.Absent(err):
-			return []finding{failure("daemon", err)}
+		case local.Absent(err):
+			continue
+		case err != nil:
+			return []finding{failure("daemon", err)}, cfg.Path == ""
 		}
+		daemon := finding{"daemon", fine, fmt.Sprintf("version %s serves at %s, under ", d.Version, path), ""}
+		own := d.UID == os.Getuid()
+		if own {
+			daemon.Words += "this account"
+		} else {
+			daemon.Words += "uid " + strconv.Itoa(d.UID) + ", and does all that is asked for here"
+		}
+		if d.Version != version() {
+			daemon.State, daemon.Hint = doubt, "restart it, so that it is the version "+version()+" of this program: systemctl restart duplibot"
+		}
+		if own {
+			return []finding{daemon}, false
+		}
+		return append(examineConfig(cfg, "no file is needed here; the daemon has its own"),
+			daemon,
+			examineCaller(ctx, client),
+			finding{"others", skipped, "keyring, store, servers and all else are the daemon's, and cannot be seen from here",
+				fmt.Sprintf("run duplibot doctor with its config as uid %d, as its service starts it", d.UID)}), true
 	}
-	return nil
+	return nil, false
+}
+
+// examineCaller asks a daemon who this account is there.
+func examineCaller(ctx context.Context, client *local.Client) finding {
+	var here struct {
+		Person, Role string
+		Approver     bool
+	}
+	// Who somebody is, is told with what he may do.
+	args := map[string]string{"surface": string(tools.CLI), "operation": operations().All()[0].Name}
+	if _, err := client.Admin(ctx, "explain", args, &here); err != nil {
+		f := failure("people", err)
+		if f.Hint == "" {
+			own, _ := config.OwnIdentity()
+			f.Hint = "an administrator can add " + own + " to people in the daemon's config, and restart it"
+		}
+		if os.Getuid() == 0 {
+			f.State = doubt // root needs to be nobody there
+		}
+		return f
+	}
+	words := "this account is " + here.Person + " there: " + here.Role
+	if here.Approver {
+		words += " and approver"
+	}
+	return finding{"people", fine, words, ""}
+}
+
+// examineConfig tells the warnings about a file, or that there are none.
+func examineConfig(cfg *config.Config, without string) []finding {
+	var all []finding
+	for _, w := range cfg.Warnings {
+		all = append(all, ofConfig(cfg.Path, w))
+	}
+	switch {
+	case len(all) > 0:
+		return all
+	case cfg.Path == "":
+		return []finding{{"config", fine, without, ""}}
+	}
+	return []finding{{"config", fine, cfg.Path + " is well-formed", ""}}
 }
 
 // examineSlack asks Slack what the bot may do there.
@@ -131,7 +193,7 @@ func (b *bot) examineSlack(ctx context.Context) []finding {
 
 // finding is one thing that doctor looked at.
 type finding struct {
-	Part  string `json:"part"`  // config, daemon, keyring, store, audit, server nas, people, policy, slack, mcp, web, people
+	Part  string `json:"part"`  // config, daemon, keyring, store, audit, server nas, people, policy, slack, mcp, web, others
 	State string `json:"state"` // ok, warning, error, skipped
 	Words string `json:"words"` // what was found
 	Hint  string `json:"hint,omitempty"`
@@ -153,17 +215,7 @@ type slackCheck func(ctx context.Context) []finding
 // examine looks at everything that a config makes use of, and changes nothing
 // but to renew a session that has run out.
 func (b *bot) examine(ctx context.Context, chat slackCheck) []finding {
-	var all []finding
-	for _, w := range b.cfg.Warnings {
-		all = append(all, ofConfig(b.cfg.Path, w))
-	}
-	if len(all) == 0 {
-		words := b.cfg.Path + " is well-formed"
-		if b.cfg.Path == "" {
-			words = "no file; the Duplicati server of this host and this account are assumed"
-		}
-		all = append(all, finding{"config", fine, words, ""})
-	}
+	all := examineConfig(b.cfg, "no file; the Duplicati server of this host and this account are assumed")
 	ringOK := true
 	report := b.ring.Probe(ctx)
 	switch {
@@ -262,6 +314,9 @@ func (b *bot) examineServer(ctx context.Context, s config.Server, ringOK bool) [
 			f.State = broken
 			if e := auth.Explain(c.Err, s.Name); e != nil {
 				f.Hint = e.Hint
+			}
+			if duplicati.KindOf(c.Err) == duplicati.Unsupported {
+				f.Hint = "update Duplicati on that host"
 			}
 			if c.Stage != duplicati.StageTLS || d.Certificate == nil {
 				break

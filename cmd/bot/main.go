@@ -12,9 +12,22 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), ending()...)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(program().Run(ctx, os.Args[1:]))
+}
+
+// ending are the signals that end a command in good order. A terminal that is
+// closed is one of them: what a person has agreed to is still waited for. What
+// nohup or a shell's & has turned off stays so.
+func ending() []os.Signal {
+	signals := []os.Signal{syscall.SIGTERM}
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGHUP} {
+		if !signal.Ignored(s) {
+			signals = append(signals, s)
+		}
+	}
+	return signals
 }
 
 // program is the terminal with all commands.

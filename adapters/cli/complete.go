@@ -35,11 +35,7 @@ func completion(_ context.Context, r *Run) int {
 		return r.Usage(tools.Errorf(tools.InvalidArgument, "there is no completion for that shell").WithHint("known are bash, zsh and fish"))
 	}
 	text := strings.ReplaceAll(string(script), "PROGRAM", r.app.Name)
-	if r.Globals.JSON {
-		return r.Answer(map[string]string{"script": text}, tools.View{})
-	}
-	write(r.out, text)
-	return ExitDone
+	return r.Text(text, map[string]string{"script": text})
 }
 
 // choices is what can stand at the cursor.

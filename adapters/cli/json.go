@@ -71,6 +71,16 @@ func (r *Run) Answer(v any, view tools.View) int {
 	return r.finish(envelope{Status: "done", Result: result}, ExitDone)
 }
 
+// Text ends a command whose answer is a text for a file: in JSON mode with v as
+// the Result, otherwise by printing the text as it is.
+func (r *Run) Text(text string, v any) int {
+	if r.Globals.JSON {
+		return r.Answer(v, tools.View{})
+	}
+	write(r.out, text)
+	return ExitDone
+}
+
 // escapeHidden writes what a terminal would obey or hide as JSON escapes: it
 // can stand in texts alone.
 func escapeHidden(s string) string {

@@ -47,9 +47,9 @@ func init() { // they refer to themselves by help and completion
 // hiddenGroup is not listed.
 const hiddenGroup = "hidden"
 
-// take reads the options of a command: switches and options with a value, by
+// Take reads the options of a command: switches and options with a value, by
 // name. What is left are the words.
-func (r *Run) take(switches, values []string) (words []string, got map[string]string, err error) {
+func (r *Run) Take(switches, values []string) (words []string, got map[string]string, err error) {
 	got = map[string]string{}
 	known := append(slices.Clone(switches), values...)
 	for i := 0; i < len(r.Args); i++ {
@@ -85,7 +85,7 @@ func (r *Run) take(switches, values []string) (words []string, got map[string]st
 
 // one takes a command's one word, the ID of a request, and finds it.
 func (r *Run) one(ctx context.Context, switches, values []string) (tools.Approval, map[string]string, int) {
-	words, got, err := r.take(switches, values)
+	words, got, err := r.Take(switches, values)
 	if err == nil && len(words) != 1 {
 		err = tools.Errorf(tools.InvalidArgument, "%s takes the ID of one request; nothing was done", r.name).
 			WithHint("%s lists them", r.app.words("approvals"))
@@ -197,7 +197,7 @@ func settle(ctx context.Context, r *Run) int {
 var handleLike = regexp.MustCompile(`^[a-z2-7]{24}$`)
 
 func fetchRequest(ctx context.Context, r *Run) int {
-	if words, got, err := r.take([]string{"overwrite"}, []string{"to"}); err == nil && len(words) == 1 && handleLike.MatchString(words[0]) {
+	if words, got, err := r.Take([]string{"overwrite"}, []string{"to"}); err == nil && len(words) == 1 && handleLike.MatchString(words[0]) {
 		if _, err := r.Connect(ctx); err != nil {
 			return r.Fail(err)
 		}
@@ -262,7 +262,7 @@ type listed struct {
 }
 
 func listApprovals(ctx context.Context, r *Run) int {
-	words, got, err := r.take([]string{"all"}, nil)
+	words, got, err := r.Take([]string{"all"}, nil)
 	if err == nil && len(words) > 0 {
 		err = tools.Errorf(tools.InvalidArgument, "approvals takes no word; nothing was done").WithHint("to look at one and agree to it: %s", r.app.words("approve", "ID"))
 	}
@@ -343,7 +343,7 @@ func plural(n int, one, many string) string {
 
 // pageCode shows the other half of what opens a one-time page.
 func pageCode(ctx context.Context, r *Run) int {
-	words, _, err := r.take(nil, nil)
+	words, _, err := r.Take(nil, nil)
 	if err == nil && len(words) != 1 {
 		err = tools.Errorf(tools.InvalidArgument, "code takes the ID of one request")
 	}

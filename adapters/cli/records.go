@@ -45,7 +45,7 @@ const (
 )
 
 func audit(ctx context.Context, r *Run) int {
-	words, got, err := r.take([]string{"follow"}, []string{"since", "person", "operation", "event", "request", "limit"})
+	words, got, err := r.Take([]string{"follow"}, []string{"since", "person", "operation", "event", "request", "limit"})
 	f := auditFilter{Person: got["person"], Operation: got["operation"], Server: r.Globals.Server, Event: tools.Event(got["event"]), Approval: got["request"]}
 	if err == nil {
 		err = f.read(got, r.app.Now())
@@ -217,7 +217,7 @@ type explained struct {
 }
 
 func policy(ctx context.Context, r *Run) int {
-	words, got, err := r.take(nil, []string{"as", "via"})
+	words, got, err := r.Take(nil, []string{"as", "via"})
 	if err == nil && (len(words) == 0 || words[0] != "explain" || len(words) > 2) {
 		err = tools.Errorf(tools.InvalidArgument, "policy explains one operation, or all").WithHint("usage: %s", r.app.words("policy "+policyUsage))
 	}

@@ -15,7 +15,7 @@ const (
 )
 
 func secrets(ctx context.Context, r *Run) int {
-	words, _, err := r.take(nil, nil)
+	words, _, err := r.Take(nil, nil)
 	verb, name := "", ""
 	if len(words) > 0 {
 		verb = words[0]

@@ -36,7 +36,7 @@ const (
 )
 
 func token(ctx context.Context, r *Run) int {
-	words, got, err := r.take(nil, []string{"for", "name", "ceiling", "toolsets", "to"})
+	words, got, err := r.Take(nil, []string{"for", "name", "ceiling", "toolsets", "to"})
 	verb := ""
 	if len(words) > 0 {
 		verb = words[0]

@@ -2,14 +2,15 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/duplibot/duplibot/adapters/cli"
 	"github.com/duplibot/duplibot/adapters/slack"
@@ -17,21 +18,10 @@ import (
 	"github.com/duplibot/duplibot/tools"
 )
 
-// flags reads the options of a command that is no operation.
-func flags(r *cli.Run, name string, declare func(*flag.FlagSet)) (rest []string, err error) {
-	set := flag.NewFlagSet(name, flag.ContinueOnError)
-	set.SetOutput(io.Discard)
-	declare(set)
-	if err := set.Parse(r.Args); err != nil {
-		return nil, tools.Errorf(tools.InvalidArgument, "%v; nothing was done", err).WithHint("duplibot help %s", name)
-	}
-	return set.Args(), nil
-}
-
 // none refuses words that a command does not take.
 func none(r *cli.Run, name string) error {
-	rest, err := flags(r, name, func(*flag.FlagSet) {})
-	if err == nil && len(rest) > 0 {
+	words, _, err := r.Take(nil, nil)
+	if err == nil && len(words) > 0 {
 		err = tools.Errorf(tools.InvalidArgument, "%s takes no words; nothing was done", name).WithHint("duplibot help %s", name)
 	}
 	return err
@@ -56,9 +46,8 @@ func serveCommand(ctx context.Context, r *cli.Run) int {
 }
 
 func mcpCommand(ctx context.Context, r *cli.Run) int {
-	toolsets := ""
-	rest, err := flags(r, "mcp", func(f *flag.FlagSet) { f.StringVar(&toolsets, "toolsets", "", "") })
-	if err == nil && len(rest) > 0 {
+	words, got, err := r.Take(nil, []string{"toolsets"})
+	if err == nil && len(words) > 0 {
 		err = tools.Errorf(tools.InvalidArgument, "mcp takes no words; nothing was done").WithHint("duplibot help mcp")
 	}
 	if err != nil {
@@ -68,7 +57,7 @@ func mcpCommand(ctx context.Context, r *cli.Run) int {
 	if err != nil {
 		return r.Fail(err)
 	}
-	if toolsets != "" {
+	if toolsets := got["toolsets"]; toolsets != "" {
 		cfg.MCP.Toolsets = strings.FieldsFunc(toolsets, func(c rune) bool { return c == ',' || c == ' ' })
 		if err := knownToolsets(cfg.MCP.Toolsets); err != nil {
 			return r.Usage(err)
@@ -122,14 +111,13 @@ func serveStdio(ctx context.Context, r *cli.Run, cfg *config.Config) error {
 }
 
 func configCommand(_ context.Context, r *cli.Run) int {
-	rest, err := flags(r, "config", func(*flag.FlagSet) {})
+	words, _, err := r.Take(nil, nil)
 	switch {
 	case err != nil:
-	case len(rest) == 1 && rest[0] == "example":
-		io.WriteString(os.Stdout, config.Example)
-		return cli.ExitDone
-	case len(rest) >= 1 && len(rest) <= 2 && rest[0] == "check":
-		return checkConfig(r, append(rest, r.Globals.Config)[1])
+	case len(words) == 1 && words[0] == "example":
+		return r.Text(config.Example, map[string]string{"text": config.Example})
+	case len(words) >= 1 && len(words) <= 2 && words[0] == "check":
+		return checkConfig(r, append(words, r.Globals.Config)[1])
 	default:
 		err = tools.Errorf(tools.InvalidArgument, "config takes example, or check and a file").WithHint("duplibot help config")
 	}
@@ -173,27 +161,18 @@ func checkConfig(r *cli.Run, given string) int {
 	if !r.Globals.JSON {
 		config.Print(os.Stderr, path, cfg.Warnings)
 	}
-	return r.Answer(cfg.Warnings, tools.View{Headline: path + " can be used", Tone: tools.Good})
+	return r.Answer(append([]config.Finding{}, cfg.Warnings...), tools.View{Headline: path + " can be used", Tone: tools.Good})
 }
 
 func slackCommand(_ context.Context, r *cli.Run) int {
-	var o slack.ManifestOptions
-	rest, err := flags(r, "slack", func(f *flag.FlagSet) {
-		f.StringVar(&o.URL, "url", "", "")
-		f.StringVar(&o.Name, "name", "", "")
-	})
-	if err == nil && len(rest) > 0 && rest[0] == "manifest" {
-		// Options may stand behind the word.
-		r.Args = rest[1:]
-		rest, err = flags(r, "slack", func(f *flag.FlagSet) {
-			f.StringVar(&o.URL, "url", o.URL, "")
-			f.StringVar(&o.Name, "name", o.Name, "")
-		})
-	} else if err == nil {
-		rest = []string{""}
-	}
-	if err == nil && len(rest) > 0 {
+	words, got, err := r.Take(nil, []string{"url", "name"})
+	o := slack.ManifestOptions{URL: got["url"], Name: got["name"]}
+	switch {
+	case err != nil:
+	case len(words) != 1 || words[0] != "manifest":
 		err = tools.Errorf(tools.InvalidArgument, "slack takes the word manifest and nothing else").WithHint("duplibot help slack")
+	case utf8.RuneCountInString(o.Name) > maxAppName || strings.ContainsFunc(o.Name, func(c rune) bool { return !unicode.IsPrint(c) }):
+		err = tools.Errorf(tools.InvalidArgument, "Slack takes names of up to %d letters", maxAppName).WithHint("give another --name")
 	}
 	if err != nil {
 		return r.Usage(err)
@@ -202,9 +181,11 @@ func slackCommand(_ context.Context, r *cli.Run) int {
 	if err != nil {
 		return r.Usage(tools.Errorf(tools.InvalidArgument, "%v", err))
 	}
-	fmt.Fprintln(os.Stdout, strings.TrimSpace(string(text)))
-	return cli.ExitDone
+	return r.Text(strings.TrimSpace(string(text))+"\n", json.RawMessage(text))
 }
+
+// maxAppName is how long Slack lets an app's name be.
+const maxAppName = 35
 
 func pingCommand(ctx context.Context, r *cli.Run) int {
 	if err := none(r, "ping"); err != nil {
@@ -239,11 +220,11 @@ func versionCommand(_ context.Context, r *cli.Run) int {
 }
 
 func docsCommand(_ context.Context, r *cli.Run) int {
-	check := false
-	if _, err := flags(r, "docs", func(f *flag.FlagSet) { f.BoolVar(&check, "check", false, "") }); err != nil {
+	_, got, err := r.Take([]string{"check"}, nil)
+	if err != nil {
 		return r.Usage(err)
 	}
-	if err := writeDocs(".", operations(), check, os.Stdout); err != nil {
+	if err := writeDocs(".", operations(), got["check"] != "", os.Stdout); err != nil {
 		return r.Fail(err)
 	}
 	return cli.ExitDone

@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -29,31 +29,29 @@ By itself it is a prompt that takes the same lines as a terminal or a slash comm
 const simulated = "simulated"
 
 func demoCommand(ctx context.Context, r *cli.Run) int {
-	var o struct {
+	var command []string
+	if i := slices.Index(r.Args, "--"); i >= 0 {
+		r.Args, command = r.Args[:i], r.Args[i+1:]
+	}
+	words, got, err := r.Take([]string{"mcp"}, []string{"listen", "generation", "password"})
+	o := struct {
 		mcp                          bool
 		listen, generation, password string
-	}
-	rest, err := flags(r, "demo", func(f *flag.FlagSet) {
-		f.BoolVar(&o.mcp, "mcp", false, "")
-		f.StringVar(&o.listen, "listen", "", "")
-		f.StringVar(&o.generation, "generation", "", "")
-		f.StringVar(&o.password, "password", "", "")
-	})
-	dashes := len(rest) > 0 && len(r.Args) > len(rest) && r.Args[len(r.Args)-len(rest)-1] == "--"
+	}{got["mcp"] != "", got["listen"], got["generation"], got["password"]}
 	all := strings.Join(duplicatitest.Generations(), ", ")
 	switch {
 	case err != nil:
 	case o.generation != "" && !strings.Contains(", "+all+",", ", "+o.generation+","):
 		err = tools.Errorf(tools.InvalidArgument, "--generation takes one of %s; nothing was started", all)
-	case o.listen != "" && (o.mcp || len(rest) > 0):
+	case len(words) > 0:
+		err = tools.Errorf(tools.InvalidArgument, "a command for the demo stands behind --; nothing was started").
+			WithHint("duplibot demo -- %s", strings.Join(words, " "))
+	case o.listen != "" && (o.mcp || len(command) > 0):
 		err = tools.Errorf(tools.InvalidArgument, "--listen takes neither --mcp nor a command; nothing was started")
 	case o.listen == "" && o.password != "":
 		err = tools.Errorf(tools.InvalidArgument, "--password goes with --listen; nothing was started").WithHint("the demo's own server is logged in to by itself")
-	case o.mcp && len(rest) > 0:
+	case o.mcp && len(command) > 0:
 		err = tools.Errorf(tools.InvalidArgument, "--mcp takes no command; nothing was started")
-	case len(rest) > 0 && !dashes:
-		err = tools.Errorf(tools.InvalidArgument, "a command for the demo stands behind --; nothing was started").
-			WithHint("duplibot demo -- %s", strings.Join(rest, " "))
 	}
 	if err != nil {
 		return r.Usage(err)
@@ -76,12 +74,12 @@ func demoCommand(ctx context.Context, r *cli.Run) int {
 			return r.Fail(err)
 		}
 		return cli.ExitDone
-	case len(rest) > 0:
+	case len(command) > 0:
 		if r.Globals.JSON {
-			rest = append([]string{"--json"}, rest...)
+			command = append([]string{"--json"}, command...)
 		}
 		app, _ := d.app()
-		return app.Run(ctx, rest)
+		return app.Run(ctx, command)
 	}
 	return d.prompt(ctx)
 }
@@ -205,6 +203,10 @@ func (o oneDoor) Run(ctx context.Context, call tools.Call) (tools.Answer, error)
 func (o oneDoor) Needs(ctx context.Context, call tools.Call) ([]tools.Param, error) {
 	call.Caller = o.who
 	return o.Door.Needs(ctx, call)
+}
+
+func (o oneDoor) Complete(ctx context.Context, _ tools.Caller, operation, param, prefix, server string) ([]tools.Choice, error) {
+	return o.Door.Complete(ctx, o.who, operation, param, prefix, server)
 }
 
 func (o oneDoor) Operations(ctx context.Context, _ tools.Caller) ([]*tools.Operation, error) {

@@ -56,8 +56,8 @@ type botOptions struct {
 	Now        tools.Clock
 }
 
-// newBot checks what the config says against the operations, and opens
-// nothing.
+// newBot checks what the config says against the operations, and opens nothing
+// but the folder of locks.
 func newBot(cfg *config.Config, o botOptions) (*bot, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -67,7 +67,7 @@ func newBot(cfg *config.Config, o botOptions) (*bot, error) {
 	var err error
 	if b.locks, err = store.OpenLocks(filepath.Join(state, "locks")); err != nil {
 		return nil, tools.Errorf(tools.Unavailable, "the store cannot be used: %v; nothing was done", err).
-			WithHint("where a daemon has this store it does not run now: start it, with duplibot serve or by its service")
+			WithHint("see who may write in %s, or give store another place in the config. Where a daemon has this store it does not run now: start it, with duplibot serve or by its service", state)
 	}
 	b.ring = o.Ring
 	if b.ring == nil {
@@ -163,7 +163,7 @@ func openRing(ctx context.Context, cfg *config.Config) (keyring.Ring, error) {
 	}
 	if e := (*tools.Error)(nil); errors.As(err, &e) {
 		// In the form of the keyring's own errors: what is wrong; what to do.
-		return nil, fmt.Errorf("keyring.passphrase: %s; %s", strings.TrimSuffix(e.Message, "; nothing was done"), e.Hint)
+		return nil, fmt.Errorf("%w: its passphrase is lacking: %s; %s", keyring.ErrLocked, strings.TrimSuffix(e.Message, "; nothing was done"), e.Hint)
 	}
 	return keyring.Open(ctx, keyring.Config{Backend: keyring.Backend(cfg.Keyring.Backend), Dir: cfg.Keyring.Folder, Passphrase: passphrase})
 }

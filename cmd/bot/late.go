@@ -1,10 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/duplibot/duplibot/auth"
 	"github.com/duplibot/duplibot/store"
 	"github.com/duplibot/duplibot/tools"
 )
@@ -47,10 +51,38 @@ func (s *lateStore) Close() error {
 // cannot be written.
 func (s *lateStore) Append(ctx context.Context, r tools.Record) (tools.Record, error) {
 	db, err := s.DB(ctx)
-	if err != nil {
-		return r, err
+	if err == nil {
+		var written tools.Record
+		if written, err = db.Audit.Append(ctx, r); err == nil {
+			return written, nil
+		}
 	}
-	return db.Audit.Append(ctx, r)
+	return r, unwritten(err, r.Surface)
+}
+
+// unwritten says why the audit log cannot be written. A store that was never
+// opened is named by its path, which is for nobody but a terminal.
+func unwritten(err error, surface tools.Surface) error {
+	var own *tools.Error
+	if errors.As(err, &own) && own.Code == tools.AuditDown {
+		if err = errors.Unwrap(own); own.Hint != "" || err == nil {
+			return own
+		}
+	}
+	words, hint := "", "see what is wrong at a terminal: duplibot doctor"
+	if known := auth.Explain(err, ""); known != nil {
+		words, hint = known.Message, cmp.Or(known.Hint, hint)
+	} else if surface == tools.CLI {
+		words = err.Error()
+	} else {
+		words = "the store cannot be used"
+	}
+	for _, end := range []string{"; nothing was done", "; nothing was changed"} {
+		words = strings.TrimSuffix(words, end)
+	}
+	down := tools.Errorf(tools.AuditDown, "the audit log cannot be written, so nothing was done: %s", words).WithHint("%s", hint).Because(err)
+	down.Retry = own != nil && own.Retry
+	return down
 }
 
 func (s *lateStore) Create(ctx context.Context, a tools.Approval) (tools.Approval, bool, error) {

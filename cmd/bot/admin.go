@@ -211,7 +211,10 @@ func (a *admin) createToken(ctx context.Context, c tools.Caller, in tokenArgs) (
 	if in.Person == "" {
 		in.Person = self.Name
 	}
-	if !self.Listed || !c.Surface.Human() || in.Person != self.Name && self.Role < tools.Admin {
+	if !self.Listed {
+		return none, tools.Errorf(tools.NobodyKnown, "nobody in people has this account; nothing was made")
+	}
+	if !c.Surface.Human() || in.Person != self.Name && self.Role < tools.Admin {
 		return none, tools.Errorf(tools.Denied, "%s may not make a token for %s; nothing was made", self.Name, in.Person).
 			WithHint("an admin can")
 	}
@@ -251,7 +254,7 @@ func (a *admin) createToken(ctx context.Context, c tools.Caller, in tokenArgs) (
 		return none, err
 	}
 	if err := db.Tokens.Create(ctx, t); err != nil {
-		return none, err
+		return none, errors.Join(err, a.recordToken(ctx, db, c, self, "not made after all: "+t.Name))
 	}
 	return local.Confidential{Result: t, Secret: secret.New(word)}, nil
 }

@@ -8,9 +8,9 @@ import (
 
 // Schedule says when a backup runs by itself.
 type Schedule struct {
-	Next    time.Time // once a run has begun, the time after it; in the past while a due run waits
+	Next    time.Time // once a run is over, the time after it; in the past while a due run waits or is at work
 	Repeat  string    // as ParseDuration reads it, but calendar months and days: "1D", "1M"; "" runs once
-	LastRun time.Time // when a run that was due began; zero: none yet
+	LastRun time.Time // when the last run that was due began, once that is over; zero: none yet
 	Days    []time.Weekday
 }
 
@@ -58,13 +58,19 @@ func (s Schedule) Due(now time.Time, zone *time.Location) (due time.Time, ok boo
 	if zone == nil {
 		zone = time.UTC
 	}
-	// While a run waits, Next stays where it is and later times fall away.
+	// While a run waits or is at work, Next stays where it is and later times
+	// fall away.
 	at := s.Next.In(zone)
+	every, _ := ParseDuration(s.Repeat)
+	long := every >= 24*time.Hour
 	for steps := 0; steps < longestWalk && !at.After(now); steps++ {
-		if s.Allows(at.Weekday()) {
-			due, ok = at, true
-		}
 		next, stepped := s.step(at, 1)
+		switch {
+		case s.Allows(at.Weekday()):
+			due, ok = at, true
+		case stepped && long:
+			next = at.Add(24 * time.Hour) // on to a day that is allowed
+		}
 		if !stepped {
 			break
 		}

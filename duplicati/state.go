@@ -19,6 +19,8 @@ type State struct {
 	HasWarning bool // notifications that nobody dismissed
 	HasError   bool
 
+	At time.Time // by the server's clock, in whole seconds; zero: it does not say
+
 	EventID        int64 // grows with each change; falls when the server restarts
 	DataID         int64
 	NotificationID int64
@@ -125,12 +127,16 @@ func (c *Client) WaitState(ctx context.Context, after int64, wait time.Duration)
 
 func (c *Client) state(ctx context.Context, k call) (State, error) {
 	var w wireState
-	if err := c.do(ctx, k, &w); err != nil {
+	r, err := c.answer(ctx, k, &w)
+	if err != nil {
 		return State{}, err
 	}
 	s, ok := w.state()
 	if !ok {
 		return State{}, k.unreadable("the answer is no server state")
+	}
+	if at, err := http.ParseTime(r.header.Get("Date")); err == nil {
+		s.At = at
 	}
 	return s, nil
 }

@@ -107,7 +107,7 @@ func nextTime(b *backup) time.Time {
 	if b.schedule == nil {
 		return time.Unix(1<<40, 0)
 	}
-	return b.schedule.next()
+	return b.schedule.valid(b.schedule.time, b.schedule.time)
 }
 
 func scheme(target string) string {
@@ -118,12 +118,12 @@ func scheme(target string) string {
 func (s *Server) byProposedTime() []*backup {
 	var list []*backup
 	for _, b := range s.db.backups {
-		if b.schedule != nil && !b.schedule.proposed(s.at).IsZero() {
+		if !s.proposed(b).IsZero() {
 			list = append(list, b)
 		}
 	}
 	slices.SortStableFunc(list, func(a, b *backup) int {
-		return a.schedule.proposed(s.at).Compare(b.schedule.proposed(s.at))
+		return s.proposed(a).Compare(s.proposed(b))
 	})
 	return list
 }
@@ -228,7 +228,7 @@ func (s *Server) addTemporary(b *backup) {
 func (s *Server) setSchedule(b *backup, sc *schedule) {
 	old := b.schedule
 	b.schedule = sc
-	delete(s.run.due, b.id)
+	delete(s.run.starts, b.id)
 	switch {
 	case sc == nil:
 	case old != nil && old != sc && old.id != 0:

@@ -122,7 +122,7 @@ type process struct {
 	hostnames     []string
 	temps         map[string]*backup
 	progress      *progress
-	due           map[string]time.Time // scheduled times already queued
+	starts        map[string]start // by backup: what the scheduler has worked out
 	live          []liveRow
 	lastLive      int64
 	levels        map[string]time.Time
@@ -133,7 +133,7 @@ type process struct {
 // boot starts the process part: event numbers and task IDs begin again.
 func (s *Server) boot() {
 	p := &process{
-		lastTask: 1, event: 2, data: 1, temps: map[string]*backup{}, due: map[string]time.Time{},
+		lastTask: 1, event: 2, data: 1, temps: map[string]*backup{}, starts: map[string]start{},
 		levels: map[string]time.Time{}, sockets: map[*socket]bool{}, commands: map[string]*commandRun{},
 	}
 	if s.run == nil && s.gen.nonce { // the first start writes its settings

@@ -100,7 +100,7 @@ func (s *Server) drop(t *task) {
 		b.local = nil
 	}
 	s.db.backups = slices.DeleteFunc(s.db.backups, func(o *backup) bool { return o == b })
-	delete(s.run.due, b.id)
+	delete(s.run.starts, b.id)
 	s.backupsChanged()
 }
 

@@ -230,13 +230,13 @@ func TestManyClientsAtOnce(t *testing.T) {
 }
 
 func TestASocketThatSaysNothingIsClosed(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
 	for range 50 { // whether it is the client or the clock that is faster
 		c := start(t, duplicatitest.Options{})
 		conn := c.dial("")
 		c.Advance(66 * time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		_, _, err := conn.Read(ctx)
+		cancel()
 		var e websocket.CloseError
 		if !errors.As(err, &e) || e.Code != 4401 || e.Reason != "User is not authenticated!" {
 			t.Fatal(err)
@@ -296,12 +296,11 @@ func TestARestartCutsOffWhoeverWaits(t *testing.T) {
 }
 
 func TestARestartEndsEverySocketThatIsOpen(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
 	for range 50 {
 		c := start(t, duplicatitest.Options{})
 		silent, known := c.dial(""), c.dial("?token="+c.login().AccessToken)
 		c.Restart(duplicatitest.RestartOptions{})
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		for _, conn := range []*websocket.Conn{silent, known} {
 			for {
 				if _, _, err := conn.Read(ctx); err != nil {
@@ -312,6 +311,7 @@ func TestARestartEndsEverySocketThatIsOpen(t *testing.T) {
 		if ctx.Err() != nil {
 			t.Fatal("a socket of the old process lives on")
 		}
+		cancel()
 	}
 }
 

@@ -132,7 +132,58 @@ func TestADueRunWaitsWhilePausedAndLooksOverdue(t *testing.T) {
 	}
 	c.do("POST", "/api/v1/serverstate/resume", "").want(t, 200, "")
 	c.get("/api/v1/backup/"+id, &got)
+	if s := c.state(); s.ActiveTask == nil || got.Schedule.Time != "2026-03-02T08:01:00Z" || got.Schedule.LastRun != "0001-01-01T00:00:00Z" {
+		t.Errorf("while it runs: %+v", got.Schedule)
+	}
+	c.Advance(10 * time.Second)
+	c.get("/api/v1/backup/"+id, &got)
 	if got.Schedule.Time != "2026-03-02T14:01:00Z" || got.Schedule.LastRun != "2026-03-02T08:10:00Z" {
-		t.Errorf("once it runs: %+v", got.Schedule)
+		t.Errorf("once it has run: %+v", got.Schedule)
+	}
+}
+
+func TestARunOverItsNextTimeIsFollowedByAnother(t *testing.T) {
+	eachGeneration(t, func(t *testing.T, c *client) {
+		now := c.Clock().Now()
+		id := c.AddBackup(duplicatitest.Backup{Every: "1D", Next: now.Add(time.Hour), Outcomes: []duplicatitest.Outcome{{Takes: 60 * time.Hour}, {}}})
+		c.login()
+		c.Advance(50 * time.Hour)
+		c.login()
+		if s := c.state(); s.ActiveTask == nil || len(s.SchedulerQueueIds) != 0 || s.ProposedSchedule[0].Item2 != "2026-03-05T09:00:00Z" {
+			t.Errorf("two days later: %+v", s)
+		}
+		c.Advance(12 * time.Hour) // it is over, and the time it ran over is made up for, once
+		c.login()
+		var got struct {
+			Schedule struct{ Time, LastRun string }
+		}
+		c.get("/api/v1/backup/"+id, &got)
+		if rows := c.results(id); len(rows) != 2 || got.Schedule.LastRun != "2026-03-04T21:00:00Z" || got.Schedule.Time != "2026-03-05T09:00:00Z" {
+			t.Errorf("%d runs, %+v", len(rows), got.Schedule)
+		}
+	})
+}
+
+func TestAWeeklyBackupOfAForbiddenDayRunsOnTheNextAllowedOne(t *testing.T) {
+	c := start(t, duplicatitest.Options{AccessLife: 5 * week}) // on a Monday
+	c.AddBackup(duplicatitest.Backup{Every: "1W", Next: c.Clock().Now().Add(time.Hour), Days: []time.Weekday{time.Thursday}})
+	c.login()
+	if s := c.state(); s.ProposedSchedule[0].Item2 != "2026-03-05T09:00:00Z" {
+		t.Errorf("%+v", s.ProposedSchedule)
+	}
+	c.Advance(4 * 24 * time.Hour)
+	if rows := c.results("1"); len(rows) != 1 {
+		t.Errorf("%d runs", len(rows))
+	}
+}
+
+func TestARunThatTheServerWasSwitchedOffUnderBeginsAnew(t *testing.T) {
+	c := start(t, duplicatitest.Options{TaskTime: time.Hour, AccessLife: week})
+	id := c.AddBackup(duplicatitest.Backup{Every: "1D", Next: c.Clock().Now().Add(time.Hour)})
+	c.login()
+	c.Advance(90 * time.Minute)
+	c.Restart(duplicatitest.RestartOptions{})
+	if s := c.state(); s.ActiveTask == nil || s.ActiveTask.Item1 != 2 || s.ActiveTask.Item2 != id {
+		t.Errorf("%+v", s)
 	}
 }

@@ -86,75 +86,103 @@ func (sc *schedule) allows(t time.Time) bool {
 	return len(sc.days) == 0 || slices.Contains(sc.days, t.UTC().Weekday())
 }
 
-const maxSteps = 100_000 // of a search for a time; a daily schedule of 270 years
+const maxSteps = 50_000 // of a search for a time
 
-// next is the first allowed time at or after Time; zero when there is none.
-func (sc *schedule) next() time.Time {
-	t := sc.time
-	for range maxSteps {
-		if sc.allows(t) {
-			return t
-		}
-		later, err := addSpan(t, sc.repeat)
-		if err != nil || !later.After(t) {
-			return time.Time{}
-		}
-		t = later
+// valid is the first time at which the schedule runs that is not before first,
+// counted from base; zero when there is none. From a day that is not allowed,
+// schedules of a day and more go on by days.
+func (sc *schedule) valid(base, first time.Time) time.Time {
+	t := base
+	step, err := parseSpan(sc.repeat)
+	if err != nil || step <= 0 {
+		return time.Time{}
 	}
-	return time.Time{}
+	add := func() { t, err = addSpan(t, sc.repeat) }
+	if behind := first.Sub(t); behind > step && !strings.ContainsAny(sc.repeat, "MY") {
+		t = t.Add(behind / step * step)
+	}
+	for n := 0; n < maxSteps && t.Before(first) && err == nil; n++ {
+		add()
+	}
+	for n := 0; n < maxSteps && !sc.allows(t) && err == nil; n++ {
+		if step >= 24*time.Hour {
+			t = t.AddDate(0, 0, 1)
+		} else {
+			add()
+		}
+	}
+	if err != nil || t.Before(first) || !sc.allows(t) {
+		return time.Time{}
+	}
+	return t
 }
 
-// after is the first allowed time that lies after now; zero when there is none.
-func (sc *schedule) after(now time.Time) time.Time {
-	t := sc.time
-	if step, err := parseSpan(sc.repeat); err == nil && step > 0 && !strings.ContainsAny(sc.repeat, "MY") {
-		if behind := now.Sub(t); behind > step {
-			t = t.Add(behind / step * step)
-		}
+// start is when the scheduler means to begin a backup next. It lasts until the
+// Time of the schedule it was counted from changes.
+type start struct{ of, at time.Time }
+
+// nextStart is when a backup begins next by its schedule, or when it was due if
+// the scheduler has not looked since; zero for never.
+func (s *Server) nextStart(b *backup) time.Time {
+	sc := b.schedule
+	if sc == nil {
+		return time.Time{}
 	}
-	for range maxSteps {
-		if t.After(now) && sc.allows(t) {
-			return t
-		}
-		later, err := addSpan(t, sc.repeat)
-		if err != nil || !later.After(t) {
-			return time.Time{}
-		}
-		t = later
+	if known, ok := s.run.starts[b.id]; ok && known.of.Equal(sc.time) {
+		return known.at
 	}
-	return time.Time{}
+	if sc.lastRun.After(s.at) { // the clock was wrong, or is
+		return sc.valid(s.at, s.at)
+	}
+	return sc.valid(sc.time, sc.lastRun)
 }
 
-// proposed is the time ServerStatus shows: the next one, or the one after it
-// once that is due.
-func (sc *schedule) proposed(now time.Time) time.Time {
-	if next := sc.next(); next.IsZero() || next.After(now) {
-		return next
-	}
-	return sc.after(now)
+// afterNow is the first start that lies ahead.
+func (s *Server) afterNow(sc *schedule, at time.Time) time.Time {
+	return sc.valid(at, later(s.at, at).Add(time.Second))
 }
 
-// enqueueDue queues the backups whose time has come, each time once.
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// proposed is the time that ServerStatus shows: the next one, or the one after
+// it once that is due.
+func (s *Server) proposed(b *backup) time.Time {
+	at := s.nextStart(b)
+	if at.IsZero() || at.After(s.at) {
+		return at
+	}
+	return s.afterNow(b.schedule, at)
+}
+
+// enqueueDue queues the backups whose time has come, but for those that run or
+// wait to. Times that have passed meanwhile are not made up for.
 func (s *Server) enqueueDue() {
-	if s.opts.NoScheduler {
-		return
-	}
 	for _, b := range s.db.backups {
-		sc := b.schedule
-		if sc == nil {
+		at := s.nextStart(b)
+		if at.IsZero() || at.After(s.at) {
 			continue
 		}
-		next := sc.next()
-		if next.IsZero() || next.After(s.at) || s.run.due[b.id].Equal(sc.time) {
-			continue
-		}
-		s.run.due[b.id] = sc.time
-		if s.taskOf(b.id) == nil {
+		next := s.afterNow(b.schedule, at)
+		s.run.starts[b.id] = start{of: b.schedule.time, at: next}
+		if !s.backsUp(b.id) {
 			t := s.newTask(b, opBackup)
-			t.scheduled = true
+			t.scheduled, t.due, t.next = true, b.schedule.time, next
 			s.enqueue(t, false)
 		}
 	}
+}
+
+// backsUp reports whether a run of the backup is at work or waits.
+func (s *Server) backsUp(id string) bool {
+	if t := s.run.active; t != nil && t.op == opBackup && t.config.id == id {
+		return true
+	}
+	return slices.ContainsFunc(s.run.queue, func(t *task) bool { return t.op == opBackup && t.config.id == id })
 }
 
 // nextDue is when enqueueDue has work again; zero for never.
@@ -164,20 +192,22 @@ func (s *Server) nextDue() time.Time {
 		return first
 	}
 	for _, b := range s.db.backups {
-		if b.schedule == nil || s.run.due[b.id].Equal(b.schedule.time) {
-			continue
-		}
-		if t := b.schedule.next(); !t.IsZero() && (first.IsZero() || t.Before(first)) {
+		if t := s.nextStart(b); !t.IsZero() && (first.IsZero() || t.Before(first)) {
 			first = t
 		}
 	}
 	return first
 }
 
-// began moves a schedule on when its run has begun.
-func (sc *schedule) began(now time.Time) {
-	sc.lastRun = now.Truncate(time.Second)
-	if t := sc.after(now); !t.IsZero() {
-		sc.time = t
+// ran moves a schedule on when a run of it is over. Until then, Time and
+// LastRun are as they were.
+func (s *Server) ran(t *task) {
+	b := s.db.find(t.config.id)
+	if !t.scheduled || b == nil || b.schedule == nil {
+		return
+	}
+	b.schedule.lastRun = t.began.Truncate(time.Second)
+	if b.schedule.time.Equal(t.due) && !t.next.IsZero() {
+		b.schedule.time = t.next
 	}
 }

@@ -331,6 +331,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.step()
 		run := s.run
 		s.answer(c, rt, status, allow)
+		c.header.Set("Date", s.at.Format(http.TimeFormat))
 		return s.run != run // the process that was asked is gone
 	}()
 	if cut {

@@ -69,7 +69,7 @@ func (s *Server) status() object {
 	}
 	proposed := []object{}
 	for _, b := range s.byProposedTime() {
-		proposed = append(proposed, object{{"Item1", b.id}, {"Item2", utc(b.schedule.proposed(s.at))}})
+		proposed = append(proposed, object{{"Item1", b.id}, {"Item2", utc(s.proposed(b))}})
 	}
 	state := "Running"
 	if p.paused {

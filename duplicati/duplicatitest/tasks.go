@@ -29,8 +29,10 @@ type task struct {
 	op        operation
 	config    *backup // as it was when the task was queued
 	scheduled bool
+	due, next time.Time // of one that is scheduled: the schedule's Time, now and once it is over
 
-	started   time.Time
+	began     time.Time
+	started   time.Time // as shown
 	finished  time.Time
 	atWork    bool // past the first moment, when TaskStarted is still in UTC
 	left      time.Duration
@@ -126,18 +128,12 @@ func (s *Server) dispatch() {
 		s.bump()
 	}
 	s.publish("taskqueue")
-	t.started = s.at
+	t.started, t.began = s.at, s.at
 	t.outcome = s.nextOutcome(t)
 	t.left = t.outcome.takes(s.opts.TaskTime)
 	t.ends = s.at.Add(t.left)
 	if t.outcome.Hold {
 		t.ends = time.Time{}
-	}
-	if t.scheduled {
-		if b := s.db.find(t.config.id); b != nil && b.schedule != nil {
-			b.schedule.began(s.at)
-			delete(s.run.due, b.id)
-		}
 	}
 	s.begin(t)
 	s.changed()
@@ -220,6 +216,7 @@ func (s *Server) enqueueDueOnce() {
 func (s *Server) finish(t *task) {
 	t.atWork = true
 	s.complete(t)
+	s.ran(t)
 	t.finished = s.at
 	t.ends = time.Time{}
 	s.run.active = nil

@@ -27,6 +27,7 @@ func (s *server) conclude(now time.Time) {
 		if late {
 			overdue++
 		}
+		add(s.long(b, now))
 	}
 	add(s.pausedWithJobs(now))
 	add(s.stuck(now, overdue))
@@ -131,20 +132,30 @@ func (s *server) result(b duplicati.Backup) (Problem, bool) {
 }
 
 // overdue is a backup that should have begun, by Duplicati's own schedule, and
-// neither runs nor waits. Until a run begins, the time that it was due at stays
+// neither runs nor waits. Until a run is over, the time that it was due at stays
 // in the schedule.
 func (s *server) overdue(b duplicati.Backup, now time.Time) (Problem, bool) {
-	if b.Schedule == nil || b.Schedule.Next.IsZero() || b.Schedule.Next.After(now.Add(-s.o.Grace)) {
+	late := s.theirs(now).Add(-s.o.Grace)
+	// A run in the future began while the server's clock was wrong. What is
+	// planned after it is not what was meant.
+	if b.Schedule == nil || b.Schedule.Next.IsZero() || b.Schedule.Next.After(late) && !s.future(b.Schedule.LastRun) {
 		return Problem{}, false
 	}
 	if _, holds := s.state.Holds(b.ID); holds {
 		return Problem{}, false
 	}
-	due, ok := b.Schedule.Due(now.Add(-s.o.Grace), s.info.Location())
-	if !ok || !due.After(latest(b.Schedule.LastRun, b.Facts.LastStarted, b.Facts.LastError, s.memory.Backups[b.ID].Began)) {
+	due, ok := b.Schedule.Due(late, s.info.Location())
+	if !ok || !due.After(s.newest(b.Schedule.LastRun, b.Facts.LastStarted, b.Facts.LastError, s.memory.Backups[b.ID].Began)) {
 		return Problem{}, false
 	}
 	p := s.about(Overdue, b.ID, b.Name, due.UTC())
+	if _, open := s.memory.Problems[p.Key]; !open {
+		// A server that has just been started, or whose last run of this took
+		// longer than until now, is about to begin what it missed.
+		if lives := now.Sub(s.life.since); lives >= 0 && lives < s.o.Patience || s.newest(b.Facts.LastFinished, b.Facts.LastError).After(late) {
+			return Problem{}, false
+		}
+	}
 	p.Headline = fmt.Sprintf("%s on %s should have begun at %s and has not", b.Name, s.name, clock(due))
 	last := "never"
 	if began := latest(b.Schedule.LastRun, b.Facts.LastStarted); !began.IsZero() {
@@ -178,6 +189,37 @@ func latest(times ...time.Time) (t time.Time) {
 	return t
 }
 
+// tooLong is how long a run may take whatever its schedule says.
+const tooLong = 24 * time.Hour
+
+// long is a backup that has been at work for more than a day, so that a time has
+// passed at which it should have begun anew. One that stands still is stuck.
+func (s *server) long(b duplicati.Backup, now time.Time) (Problem, bool) {
+	if b.Schedule == nil || s.work == nil || s.state.Paused || !s.state.Runs(b.ID) {
+		return Problem{}, false
+	}
+	began := s.work.began
+	if began.IsZero() {
+		began = s.theirs(s.work.since)
+		if was, open := s.memory.Problems[keyOf(s.name, b.ID, Long)]; open && !latest(b.Facts.LastFinished, b.Facts.LastError, b.Schedule.LastRun).After(was.Since) {
+			began = was.Since // it is the run of before our restart
+		}
+	}
+	due, ok := b.Schedule.Due(s.theirs(now).Add(-s.o.Grace), s.info.Location())
+	if !ok || !due.After(began) || s.theirs(now).Sub(began) < tooLong {
+		return Problem{}, false
+	}
+	p := s.about(Long, b.ID, b.Name, began.UTC())
+	p.Headline = fmt.Sprintf("%s on %s has been at work since %s, past its next time", b.Name, s.name, clock(began))
+	p.Facts = []tools.Fact{{Name: "Repeats", Value: orNot(b.Schedule.Repeat)}, {Name: "Task", Value: fmt.Sprint(s.work.slot.Task)}, {Name: "Waiting behind it", Value: fmt.Sprint(len(s.state.Queue))}}
+	return p, true
+}
+
+// newest is the latest of times that can be.
+func (s *server) newest(times ...time.Time) time.Time {
+	return latest(slices.DeleteFunc(times, s.future)...)
+}
+
 // pausedWithJobs is a pause that backups wait for the end of, or that halts
 // one, for longer than the grace.
 func (s *server) pausedWithJobs(now time.Time) (Problem, bool) {
@@ -191,8 +233,10 @@ func (s *server) pausedWithJobs(now time.Time) (Problem, bool) {
 	}
 	for _, q := range s.state.Queue {
 		began := s.queued[q.Task]
-		if b := s.backup(q.Backup); b != nil && b.Schedule != nil && b.Schedule.Next.Before(began) && !b.Schedule.Next.IsZero() {
-			began = b.Schedule.Next // it was due before this was seen
+		if b := s.backup(q.Backup); b != nil && b.Schedule != nil && !b.Schedule.Next.IsZero() {
+			if due := b.Schedule.Next.Add(-s.ahead); due.Before(began) {
+				began = due // it was due before this was seen
+			}
 		}
 		if began.Before(since) {
 			since = began

@@ -25,15 +25,16 @@ func (s *server) judge(ctx context.Context, c *duplicati.Client) error {
 	for _, b := range s.list {
 		was, known := s.memory.Backups[b.ID]
 		w, ended := s.pending[b.ID]
-		if known && !ended && was.Seen == seen(b) && was.LastRun == lastRun(b) || s.state.Runs(b.ID) {
+		if known && !ended && was.Seen == seen(b) && was.LastRun == lastRun(b) && !(was.Unread && s.relists) || s.state.Runs(b.ID) {
 			continue
 		}
 		if b.Facts.NeverRan() && b.Facts.LastError.IsZero() && b.Facts.LastStarted.IsZero() && !ended && (b.Schedule == nil || b.Schedule.LastRun.IsZero()) {
-			s.memory.Backups[b.ID] = mark{Seen: seen(b)}
+			was.Seen = seen(b)
+			s.memory.Backups[b.ID] = was
 			continue
 		}
 		m, err := s.verdict(ctx, c, b, was)
-		if err == nil && w != nil && leftNothing(m, was, known, w) {
+		if err == nil && w != nil && s.leftNothing(m, was, known, w) {
 			m, err = s.without(ctx, c, m, w)
 		}
 		switch {
@@ -46,7 +47,7 @@ func (s *server) judge(ctx context.Context, c *duplicati.Client) error {
 		case err != nil:
 			return err
 		default:
-			s.memory.Backups[b.ID] = m
+			s.memory.Backups[b.ID] = s.newer(m, was)
 			delete(s.pending, b.ID)
 			if w != nil {
 				if len(s.settled) > 1000 {
@@ -70,18 +71,39 @@ func (s *server) judge(ctx context.Context, c *duplicati.Client) error {
 	return nil
 }
 
+// newer is m, or what was judged before with what is newly seen, if m is not
+// about a later run: what was told of a run is not undone by a log that never
+// knew of it, or no longer does.
+func (s *server) newer(m, was mark) mark {
+	if was.Verdict == "" || m.Run > was.Run || m.At.After(was.At.Add(slack)) || s.future(was.At) {
+		return m
+	}
+	was.Seen, was.LastRun, was.Row = m.Seen, m.LastRun, max(m.Row, was.Row)
+	return was
+}
+
 // leftNothing reports whether a task that is over left neither a row nor a note
 // behind. Rows have numbers; only where it is not known which were there
 // before it, times decide.
-func leftNothing(m, was mark, known bool, w *work) bool {
+func (s *server) leftNothing(m, was mark, known bool, w *work) bool {
 	if known {
 		return m.Row <= was.Row && m.Seen == was.Seen
 	}
-	return m.newest.Before(w.since.Add(-slack))
+	return m.newest.Before(s.theirs(w.since).Add(-slack))
 }
 
 // errTooEarly says that a run has only just begun, and will be judged later.
 var errTooEarly = errors.New("the run has only just begun")
+
+// ofOneBackup reports whether an error is about the backup that was asked for,
+// and not about the server: a broken database of one says nothing of the others.
+func ofOneBackup(err error) bool {
+	switch duplicati.KindOf(err) {
+	case duplicati.ServerFault, duplicati.Invalid, duplicati.TooLarge, duplicati.Unreadable:
+		return true
+	}
+	return false
+}
 
 // seen is what the server has noted of a backup's runs. A run that was
 // interrupted shows only in its version.
@@ -108,7 +130,22 @@ func lastRun(b duplicati.Backup) int64 {
 func (s *server) verdict(ctx context.Context, c *duplicati.Client, b duplicati.Backup, was mark) (mark, error) {
 	m := mark{Seen: seen(b), LastRun: lastRun(b), Row: was.Row, newest: latest(b.Facts.LastFinished, b.Facts.LastError)}
 	run, unreadable, err := m.read(ctx, c, b.ID)
-	if err != nil {
+	switch {
+	case ofOneBackup(err):
+		m.Unread = true
+		at := latest(b.Facts.LastFinished, b.Facts.LastStarted)
+		if b.Schedule != nil {
+			at = latest(at, b.Schedule.LastRun)
+		}
+		switch {
+		case !at.IsZero():
+		case was.Unread:
+			at = was.At
+		default:
+			at = s.theirs(s.o.Now())
+		}
+		m.rule(duplicati.NotKnown, at, "its log cannot be read: "+reason(err), "")
+	case err != nil:
 		return mark{}, err
 	}
 	if run != nil {
@@ -119,24 +156,27 @@ func (s *server) verdict(ctx context.Context, c *duplicati.Client, b duplicati.B
 	if !unreadable.IsZero() {
 		m.rule(duplicati.NotKnown, unreadable, "what it left in the log cannot be read", "")
 	}
-	if f.LastError.After(m.At.Add(slack)) {
+	// What lies in the future was noted while the server's clock was wrong, and
+	// says nothing about what came later.
+	believed := func(t time.Time) bool { return m.At.IsZero() || s.future(m.At) || !s.future(t) }
+	if f.LastError.After(m.At.Add(slack)) && believed(f.LastError) {
 		// A run that throws early leaves no row, only this.
 		m.rule(duplicati.Fatal, f.LastError, "the server noted an error, and the log has no result for it", f.LastErrorMessage)
 		m.Began = f.LastError
 	}
-	if n, said := s.errors[b.ID]; said && n.Time.After(m.At.Add(slack)) {
+	if n, said := s.errors[b.ID]; said && n.Time.After(m.At.Add(slack)) && believed(n.Time) {
 		m.rule(duplicati.Fatal, n.Time, "the server tells of an error, and the log has no result for it", n.Message)
 	}
-	if sch := b.Schedule; sch != nil && sch.LastRun.After(latest(m.Began, m.At, f.LastStarted).Add(slack)) {
+	if sch := b.Schedule; sch != nil && sch.LastRun.After(latest(m.Began, m.At, f.LastStarted).Add(slack)) && believed(sch.LastRun) {
 		// The state was read before the list: it may have begun in between.
-		if s.o.Now().Sub(sch.LastRun) < s.o.Patience {
+		if s.theirs(s.o.Now()).Sub(sch.LastRun) < s.o.Patience && !s.future(sch.LastRun) {
 			return mark{}, errTooEarly
 		}
 		if _, holds := s.state.Holds(b.ID); !holds {
-			m.rule(duplicati.NotKnown, sch.LastRun, "it began at "+clock(sch.LastRun)+" and left no result: was the server switched off?", "")
+			m.rule(duplicati.NotKnown, sch.LastRun, "it began at "+clock(sch.LastRun)+" and left no result in the log", "")
 		}
 	}
-	if m.Verdict == "" && f.LastFinished.After(s.o.Now().Add(-forgotten)) {
+	if m.Verdict == "" && f.LastFinished.After(s.theirs(s.o.Now()).Add(-forgotten)) {
 		m.rule(duplicati.NotKnown, f.LastFinished, "the server notes that it ran, and its log has no row of it", "")
 	}
 	return m, nil
@@ -156,6 +196,7 @@ func (m *mark) read(ctx context.Context, c *duplicati.Client, backup string) (ru
 			m.Row, m.newest = max(m.Row, r.ID), latest(m.newest, r.Time)
 			switch {
 			case r.Result != nil && r.Result.IsRun() && !r.Result.DryRun:
+				m.Run = r.ID
 				return r.Result, unreadable, nil
 			case r.Result == nil && r.Type == "Result":
 				unreadable = latest(unreadable, r.Time)
@@ -182,9 +223,12 @@ func (s *server) without(ctx context.Context, c *duplicati.Client, m mark, w *wo
 	if w.phase != "" && w.phase != "Starting_Operation" && !strings.HasPrefix(w.phase, "Backup_") && !strings.HasPrefix(w.phase, "Sync_") {
 		return m, nil // another operation, which need not leave anything
 	}
-	m.Began = w.since
+	now := s.theirs(s.o.Now())
+	if m.Began = w.began; m.Began.IsZero() {
+		m.Began = s.theirs(w.since)
+	}
 	if w.lost {
-		m.rule(duplicati.NotKnown, s.o.Now(), "the server was restarted while it ran, and the log has nothing of it", "")
+		m.rule(duplicati.NotKnown, now, "the server was restarted while it ran, and the log has nothing of it", "")
 		return m, nil
 	}
 	t, err := c.Task(ctx, w.slot.Task)
@@ -192,9 +236,9 @@ func (s *server) without(ctx context.Context, c *duplicati.Client, m mark, w *wo
 	case err != nil && !errors.Is(err, duplicati.NotFound):
 		return mark{}, err
 	case err == nil && t.Status == duplicati.Failed:
-		m.rule(duplicati.Fatal, s.o.Now(), "", t.Error)
+		m.rule(duplicati.Fatal, now, "", t.Error)
 	default:
-		m.rule(duplicati.NotKnown, s.o.Now(), fmt.Sprintf("task %d ended and left nothing in the log", w.slot.Task), "")
+		m.rule(duplicati.NotKnown, now, fmt.Sprintf("task %d ended and left nothing in the log", w.slot.Task), "")
 	}
 	return m, nil
 }

@@ -14,13 +14,19 @@ type memory struct {
 	Problems map[string]Problem `json:"problems"` // by key: those that were told and are not over
 	Backups  map[string]mark    `json:"backups"`  // by ID
 	Flaps    map[string]flap    `json:"flaps"`    // by key: those that may come back, or did
+	Ended    map[string]Problem `json:"ended"`    // by key: those that are over, for whoever has not got to tell of it
 }
+
+// keptEnds is for how long the end of a problem is told again after a restart.
+const keptEnds = 7 * 24 * time.Hour
 
 // mark is how the last known run of a backup ended.
 type mark struct {
-	Seen     string            `json:"seen"`          // what the server had noted of it when it was judged
-	LastRun  int64             `json:"last_run"`      // when its schedule last began it, in unix seconds
-	Row      int64             `json:"row,omitempty"` // the newest row of its log
+	Seen     string            `json:"seen"`             // what the server had noted of it when it was judged
+	LastRun  int64             `json:"last_run"`         // when its schedule last began it, in unix seconds
+	Row      int64             `json:"row,omitempty"`    // the newest row of its log
+	Run      int64             `json:"run,omitempty"`    // the row of the run that was judged
+	Unread   bool              `json:"unread,omitempty"` // its log could not be read
 	Verdict  duplicati.Verdict `json:"verdict,omitempty"`
 	At       time.Time         `json:"at,omitzero"`
 	Began    time.Time         `json:"began,omitzero"`
@@ -57,7 +63,17 @@ func (s *server) recall(ctx context.Context) error {
 	if m.Flaps == nil {
 		m.Flaps = make(map[string]flap)
 	}
+	if m.Ended == nil {
+		m.Ended = make(map[string]Problem)
+	}
 	s.memory, s.written, s.recalled = m, text, true
+	for _, key := range sortedKeys(m.Ended) {
+		if p := m.Ended[key]; s.o.Now().Sub(p.Ended) < keptEnds {
+			s.o.Tell(p)
+		} else {
+			delete(m.Ended, key)
+		}
+	}
 	return nil
 }
 

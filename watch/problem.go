@@ -17,7 +17,8 @@ const (
 	Stuck       Kind = "stuck"       // backups wait, and nothing moves
 )
 
-// The kinds about a backup: how its last run ended, and one that did not begin.
+// The kinds about a backup: how its last run ended, one that did not begin, and
+// one that does not end.
 const (
 	Failed  Kind = "failed"
 	Warned  Kind = "warned"
@@ -25,12 +26,13 @@ const (
 	Empty   Kind = "empty"   // succeeded, and looked at no file
 	Unknown Kind = "unknown" // ran, and nobody can tell how it went
 	Overdue Kind = "overdue" // should have begun by Duplicati's own schedule
+	Long    Kind = "long"    // has been at work for more than a day, and past its next time
 )
 
 // severities are tones, so that every surface has a colour for them.
 var severities = map[Kind]tools.Tone{
 	Unreachable: tools.Bad, Login: tools.Bad, Paused: tools.Warning, Stuck: tools.Bad,
-	Failed: tools.Bad, Warned: tools.Warning, Stopped: tools.Warning, Empty: tools.Warning, Unknown: tools.Unclear, Overdue: tools.Bad,
+	Failed: tools.Bad, Warned: tools.Warning, Stopped: tools.Warning, Empty: tools.Warning, Unknown: tools.Unclear, Overdue: tools.Bad, Long: tools.Warning,
 }
 
 // Problem is something that people should know of.
@@ -82,6 +84,8 @@ func (s *server) about(k Kind, backup, name string, since time.Time) Problem {
 		offer("Status", "status")
 	case Overdue:
 		offer("Run now", "run")
+	case Long:
+		offer("Progress", "progress")
 	default:
 		offer("Result", "result")
 		offer("Run again", "run")
@@ -92,7 +96,7 @@ func (s *server) about(k Kind, backup, name string, since time.Time) Problem {
 // endings say why a problem of a kind is over, when nothing better is known.
 var endings = map[Kind]string{
 	Unreachable: "the server answers again", Login: "the login works again", Paused: "nothing waits for the end of the pause any more",
-	Stuck: "it moves again", Overdue: "it has begun",
+	Stuck: "it moves again", Overdue: "it has begun", Long: "that run is over",
 }
 
 // clock writes a time for people.

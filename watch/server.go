@@ -29,9 +29,13 @@ type server struct {
 	shown    atomic.Pointer[[]Problem]
 
 	info    duplicati.Info
+	asked   time.Time // when info was read
 	state   duplicati.State
+	life    life
+	ahead   time.Duration // by how much the server's clock is before ours
 	list    []duplicati.Backup
 	listed  time.Time                         // when list was read
+	relists bool                              // it was read by the present look
 	pending map[string]*work                  // backups whose log is to be read again, and the task that is over, if one was seen
 	noted   int64                             // the newest notification that was seen
 	errors  map[string]duplicati.Notification // the newest error of each backup
@@ -49,10 +53,45 @@ type server struct {
 	heard   map[duplicati.Slot]time.Time // what events said is at work, since the last look
 }
 
+// life is what tells one process of a server from the next: its numbers grow,
+// and begin anew with it.
+type life struct {
+	event, data, notification int64
+	task                      int64     // the newest that was at work for a backup
+	since                     time.Time // first seen
+	fresh                     bool      // seen now, for the first time or after another one
+}
+
+// meet notes in which of its lives the server is. A number that has grown past
+// what it was hides a restart; so each of them is looked at.
+func (s *server) meet(state duplicati.State, now time.Time) {
+	was := s.life
+	again := func(slot duplicati.Slot) bool {
+		_, known := s.state.Holds(slot.Backup)
+		return slot.Backup != "" && slot.Task <= was.task && !known
+	}
+	is := life{event: state.EventID, data: state.DataID, notification: state.NotificationID, task: was.task, since: was.since, fresh: was.fresh}
+	if was.since.IsZero() || is.event < was.event || is.data < was.data || is.notification < was.notification || state.Active != nil && again(*state.Active) {
+		is.task, is.since, is.fresh = 0, now, true
+	}
+	if a := state.Active; a != nil && a.Backup != "" {
+		is.task = max(is.task, a.Task)
+	}
+	s.life = is
+}
+
+// theirs is a time of ours by the server's clock.
+func (s *server) theirs(t time.Time) time.Time { return t.Add(s.ahead) }
+
+// future reports whether a time of the server's lies before it: its clock was
+// wrong then, and is no longer, or has just been set.
+func (s *server) future(t time.Time) bool { return t.After(s.theirs(s.o.Now()).Add(time.Minute)) }
+
 // work is a task that was seen at work.
 type work struct {
 	slot  duplicati.Slot
 	since time.Time // first seen
+	began time.Time // by the server's clock; zero: it does not say
 	moved time.Time // last seen moving
 	mark  string    // what moves
 	phase string
@@ -74,9 +113,13 @@ func (s *server) open() []Problem {
 	return nil
 }
 
-// relist is how old the list of backups may grow while no event says that it
-// has changed.
-const relist = 10 * time.Minute
+const (
+	// relist is how old the list of backups may grow while no event says that
+	// it has changed.
+	relist = 10 * time.Minute
+	// askAgain is how old what a server is may grow: its time zone is a setting.
+	askAgain = time.Hour
+)
 
 // look asks the server once, and tells what is new.
 func (s *server) look(ctx context.Context) error {
@@ -115,17 +158,24 @@ func (s *server) ask(ctx context.Context, now time.Time) (changed bool, err erro
 	if err != nil {
 		return false, err
 	}
-	restarted := state.EventID < s.state.EventID
+	s.ahead = 0
+	if d := state.At.Sub(s.o.Now()); !state.At.IsZero() && d.Abs() > time.Minute {
+		s.ahead = d
+	}
+	s.meet(state, now)
+	restarted := s.life.fresh && s.list != nil
 	if restarted {
 		c.Forget() // it may have been an upgrade
 	}
-	if restarted || s.info.Generation == "" {
+	if s.life.fresh || now.Sub(s.asked) >= askAgain {
 		if s.info, err = c.Info(ctx); err != nil {
 			return false, err
 		}
+		s.asked = now
 	}
-	changed = s.list == nil || restarted || state.EventID != s.state.EventID
-	if changed || len(s.pending) > 0 || now.Sub(s.listed) >= relist {
+	changed = s.life.fresh || state.EventID != s.state.EventID
+	s.relists = changed || len(s.pending) > 0 || now.Sub(s.listed) >= relist
+	if s.relists {
 		list, err := c.Backups(ctx)
 		if err != nil {
 			return false, err
@@ -133,6 +183,7 @@ func (s *server) ask(ctx context.Context, now time.Time) (changed bool, err erro
 		s.list, s.listed = list, now
 	}
 	s.follow(state, restarted, now)
+	s.life.fresh = false
 	if err := s.notifications(ctx, c, state); err != nil {
 		return false, err
 	}
@@ -142,6 +193,11 @@ func (s *server) ask(ctx context.Context, now time.Time) (changed bool, err erro
 			return false, err
 		}
 		s.work.see(p, state.Paused, now)
+		if s.work.began.IsZero() && s.info.Generation.Can(duplicati.TellsTaskTimes) {
+			if t, err := c.Task(ctx, s.work.slot.Task); err == nil {
+				s.work.began = t.Started
+			}
+		}
 	}
 	s.state = state
 	return changed, s.judge(ctx, c)
@@ -303,6 +359,7 @@ func (s *server) begin(p Problem) {
 		return
 	}
 	s.memory.Problems[p.Key], s.told[p.Key] = p, true
+	delete(s.memory.Ended, p.Key)
 	s.o.Tell(p)
 }
 
@@ -321,5 +378,6 @@ func (s *server) end(key string, now time.Time, why string) {
 	delete(s.memory.Problems, key)
 	delete(s.told, key)
 	p.Ended, p.End = now, why
+	s.memory.Ended[key] = p
 	s.o.Tell(p)
 }

@@ -62,10 +62,11 @@ func (c clients) Client(_ context.Context, server string) (*duplicati.Client, er
 // post is a server that is watched, and what was told of it.
 type post struct {
 	*duplicatitest.Server
-	t     *testing.T
-	w     *watch.Watcher
-	o     watch.Options
-	clock *duplicatitest.Clock
+	t      *testing.T
+	w      *watch.Watcher
+	o      watch.Options
+	clock  *duplicatitest.Clock
+	keeper *login
 
 	mu   sync.Mutex
 	told []watch.Problem
@@ -93,8 +94,9 @@ func station(t *testing.T, generation string, change func(*duplicatitest.Options
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
+	p.keeper = &login{c: bare}
 	p.o = watch.Options{
-		Servers: []string{"nas"}, Clients: clients{"nas": bare.With(&login{c: bare})}, Notes: db.Notes, Now: p.clock.Now,
+		Servers: []string{"nas"}, Clients: clients{"nas": bare.With(p.keeper)}, Notes: db.Notes, Now: p.clock.Now,
 		Tell: func(x watch.Problem) { p.mu.Lock(); p.told = append(p.told, x); p.mu.Unlock() },
 		Log:  slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
@@ -480,17 +482,31 @@ func TestASchedulerThatStartsNothingIsTold(t *testing.T) {
 	p.want("after it", "-nas/1/overdue -nas/2/overdue -nas/3/overdue -nas/stuck")
 }
 
-func TestARunThatAServerWasSwitchedOffUnderIsUnknown(t *testing.T) {
+func TestARunThatAServerWasSwitchedOffUnderIsJudgedByTheOneThatFollows(t *testing.T) {
 	everyGeneration(t, func(t *testing.T, g string) {
-		p := station(t, g, func(o *duplicatitest.Options) { o.TaskTime = time.Hour })
-		id := p.AddBackup(duplicatitest.Backup{Name: "Photos", Every: "1D", Next: morning.Add(time.Hour)})
-		p.want("at first", "")
-		p.Advance(70 * time.Minute) // it began, and nobody looked
-		p.Restart(duplicatitest.RestartOptions{})
-		p.Advance(30 * time.Minute)
-		p.want("after the restart", "+nas/"+id+"/unknown")
-		p.Advance(25 * time.Hour)
-		p.want("after the next one", "-nas/"+id+"/unknown")
+		for _, seen := range []bool{false, true} {
+			p := station(t, g, func(o *duplicatitest.Options) { o.TaskTime = time.Hour })
+			id := p.AddBackup(duplicatitest.Backup{Name: "Photos", Every: "1D", Next: morning.Add(time.Hour), Outcomes: []duplicatitest.Outcome{
+				{}, {Result: duplicatitest.Fails, Message: "no disk"}, {},
+			}})
+			p.want("at first", "")
+			p.Advance(70 * time.Minute) // it began
+			began := ""
+			if seen {
+				p.want("while it runs", "")
+				began = "+nas/" + id + "/unknown"
+			}
+			p.Restart(duplicatitest.RestartOptions{}) // and begins anew
+			p.look()
+			p.Advance(30 * time.Minute)
+			if got := p.look(); got != "" || began != "" && p.open() != "" {
+				t.Errorf("after the restart: told %q, open is %q", got, p.open())
+			}
+			p.Advance(40 * time.Minute)
+			p.want("it failed", "+nas/"+id+"/failed")
+			p.Advance(25 * time.Hour)
+			p.want("after the next one", "-nas/"+id+"/failed")
+		}
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/duplibot/duplibot/secret"
 )
@@ -56,6 +57,19 @@ func parseConfiguration(plain []byte) (configuration, error) {
 	return c, nil
 }
 
+// plainOptions refuses options of a further destination, a text that a server
+// reads as JSON, in which something could be hidden from here.
+func (c configuration) plainOptions() error {
+	for _, t := range c.Backup.AdditionalTargetURLs {
+		if text, ok := t.Options.(string); ok && strings.TrimSpace(text) != "" {
+			if _, err := decodeStrictly([]byte(text)); err != nil {
+				return fmt.Errorf("the options of a further destination: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
 // trimMark takes the byte order mark away, which Duplicati reads over.
 func trimMark(b []byte) []byte { return bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")) }
 
@@ -95,7 +109,7 @@ func decodeValue(dec *json.Decoder, depth int) (any, error) {
 				return nil, errors.New("the document is no JSON")
 			}
 			name := key.(string)
-			if folded := strings.ToLower(name); names[folded] {
+			if folded := fold(name); names[folded] {
 				return nil, fmt.Errorf("a name stands twice: %s", quote(name))
 			} else {
 				names[folded] = true
@@ -121,12 +135,43 @@ func decodeValue(dec *json.Decoder, depth int) (any, error) {
 	return token, nil
 }
 
+// fold makes one word of all that encoding/json takes for the same name, which
+// is more than upper and lower case: the long s of old prints and the sign of
+// degrees Kelvin are an s and a k to it, and to no server.
+func fold(name string) string {
+	return strings.Map(func(r rune) rune {
+		least := r
+		for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
+			least = min(least, next)
+		}
+		return least
+	}, name)
+}
+
+// options lists the names of the settings in the file, the first few: some make
+// the server write where others would not.
+func (c configuration) options() string {
+	const shown = 24
+	var names []string
+	for _, s := range c.Backup.Settings {
+		if len(names) == shown {
+			names = append(names, plural(len(c.Backup.Settings)-shown, "more", "more"))
+			break
+		}
+		names = append(names, cut(strings.TrimPrefix(s.Name, "--"), 40))
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
 // programs lists the options that make the server run a program, wherever in
 // the configuration they stand.
 func (c configuration) programs() []string {
 	var found []string
 	add := func(name string) {
-		if name = strings.ToLower(strings.TrimPrefix(name, "--")); runsProgram(name) && !slices.Contains(found, name) {
+		if name = strings.ToLower(strings.Trim(name, "- \t")); runsProgram(name) && !slices.Contains(found, name) {
 			found = append(found, cut(name, 60))
 		}
 	}

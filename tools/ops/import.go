@@ -91,7 +91,10 @@ func (o *operations) read(ctx context.Context, env tools.Env, in importIn) (parc
 	if err != nil {
 		return p, err
 	}
-	if p.config, err = parseConfiguration(plain); err != nil {
+	if p.config, err = parseConfiguration(plain); err == nil {
+		err = p.config.plainOptions()
+	}
+	if err != nil {
 		return p, tools.Errorf(tools.InvalidArgument, "the file is no exported configuration: %s; nothing was imported", err)
 	}
 	return p, o.override(ctx, env, in, &p)
@@ -213,13 +216,13 @@ func importPlan(key []byte, server string, p parcel, list []duplicati.Backup) to
 			tools.Bind(factFile, p.sum), tools.Bind(factName, p.name), tools.Bind(factDestination, stores),
 			hide(tools.Bind(factTarget, duplicati.TargetMAC(p.target, key))),
 			tools.Show("size", size(int64(p.size))), tools.Show("encrypted file", yesNo(p.encrypted)),
-			tools.Show("sources", p.config.places()), tools.Show("runs", p.config.runsWhen()),
+			tools.Show("sources", p.config.places()), tools.Show("runs", p.config.runsWhen()), tools.Show("options", p.config.options()),
 			tools.Show("exported by", "Duplicati "+cut(p.config.CreatedByVersion, 20)),
 		},
 		Effects: []string{fmt.Sprintf("%s gets a new backup %s that stores to %s", server, quote(p.name), stores)},
 	}
-	if v, given := p.replace["settings.passphrase"]; given {
-		plan.Facts = append(plan.Facts, hide(tools.Bind(factReplaced, duplicati.TargetMAC(v, key))))
+	if digest := p.replaced(key); digest != "" {
+		plan.Facts = append(plan.Facts, hide(tools.Bind(factReplaced, digest)))
 		plan.Effects = append(plan.Effects, "its passphrase is another than in the file")
 	}
 	if _, given := p.replace["targeturl"]; given {
@@ -251,6 +254,14 @@ func importPlan(key []byte, server string, p parcel, list []duplicati.Backup) to
 	return plan
 }
 
+// replaced is a digest of the passphrase that replaces the file's, "" for none.
+func (p parcel) replaced(key []byte) string {
+	if v, given := p.replace["settings.passphrase"]; given {
+		return duplicati.TargetMAC(v, key)
+	}
+	return ""
+}
+
 func (o *operations) doImport(ctx context.Context, env tools.Env, in importIn) (importOut, error) {
 	p, err := o.read(ctx, env, in)
 	if err != nil {
@@ -262,6 +273,10 @@ func (o *operations) doImport(ctx context.Context, env tools.Env, in importIn) (
 	key, err := o.Key(ctx)
 	if err != nil {
 		return importOut{}, err
+	}
+	// The words behind names too, which somebody may have changed by now.
+	if duplicati.TargetMAC(p.target, key) != env.Planned.Bound(factTarget) || p.replaced(key) != env.Planned.Bound(factReplaced) {
+		return importOut{}, tools.Errorf(tools.Changed, "the storage or the passphrase is not what was shown; nothing was imported").WithHint("ask again")
 	}
 	c, err := o.client(ctx, env)
 	if err != nil {

@@ -76,7 +76,7 @@ func TestAnImportShowsWhatTheFileWouldDo(t *testing.T) {
 		got := facts(p)
 		for name, want := range map[string]string{
 			"file, SHA-256": hex.EncodeToString(sum[:]), "name": "Office", "destination": "s3://corp", "encrypted file": "yes",
-			"sources": "/srv/office/", "runs": `every "1D" on Monday, Friday, next 2031-09-01`, "others at this destination": `"There"`, "exported by": "2.3.1.0",
+			"sources": "/srv/office/", "runs": `every "1D" on Monday, Friday, next 2031-09-01`, "options": "encryption-module, passphrase, keep-versions", "others at this destination": `"There"`, "exported by": "2.3.1.0",
 		} {
 			if !strings.Contains(got[name], want) {
 				t.Errorf("%s is %q, want %q in it", name, got[name], want)
@@ -199,6 +199,7 @@ func TestAFileThatRunsProgramsIsRefusedUnlessATerminalAllowsIt(t *testing.T) {
 		"rclone-executable":          option("--rclone-executable"),
 		"gpg-program-path":           option("--gpg-program-path"),
 		"secret-provider":            option("--secret-provider"),
+		"with blanks":                option(" --run-script-before "),
 		"in the target": func(b map[string]any) {
 			b["TargetURL"] = "s3://corp/office?%72un-script-before=/tmp/x.sh&auth-username=u"
 		},
@@ -230,6 +231,21 @@ func TestAFileThatRunsProgramsIsRefusedUnlessATerminalAllowsIt(t *testing.T) {
 	}
 }
 
+// withKey is a configuration whose settings run a program, and beside them
+// others under a key that looks like theirs.
+func withKey(key string) string {
+	return exportFile(func(b map[string]any) {
+		with("run-script-before", "/tmp/x.sh")(b)
+		b[key] = []any{}
+	})
+}
+
+func secondTarget(options string) func(map[string]any) {
+	return func(b map[string]any) {
+		b["AdditionalTargetURLs"] = []any{map[string]any{"TargetUrl": "file:///mnt", "Mode": "inline", "Options": options}}
+	}
+}
+
 func TestAFileThatIsNoConfigurationIsRefused(t *testing.T) {
 	h := atHome(t, duplicatitest.Options{})
 	whole := sealed(t, exportFile(nil), "right")
@@ -242,6 +258,12 @@ func TestAFileThatIsNoConfigurationIsRefused(t *testing.T) {
 		"list":      {"[]", "no object"},
 		"no backup": {`{"Schedule":null}`, "no backup"},
 		"twice":     {`{"Backup":{"Name":"a","name":"b"}}`, "stands twice"},
+		// encoding/json takes the second for the first, and a server does not.
+		"long s":    {withKey("\u017fettings"), "stands twice"},
+		"kelvin":    {`{"Backup":{"Name":"a"},"Bac\u212aup":{"Name":"b"}}`, "stands twice"},
+		"in a text": {exportFile(secondTarget(`{"a":1,"a":2,"run-script-after":"/tmp/x.sh"}`)), "stands twice"},
+		"odd text":  {exportFile(secondTarget(`/**/{'run-script-after':'/tmp/x.sh'}`)), "no JSON"},
+		"list text": {exportFile(secondTarget(`[{"Name":"run-script-after"}]`)), "no object"},
 		"two":       {exportFile(nil) + exportFile(nil), "something follows"},
 		"wrong":     {`{"Backup":{"Name":7}}`, "not of the kind"},
 		"cut":       {whole[:len(whole)-40], "damaged"},

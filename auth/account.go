@@ -2,12 +2,10 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"regexp"
 	"slices"
 	"time"
 
-	"github.com/duplibot/duplibot/auth/keyring"
 	"github.com/duplibot/duplibot/duplicati"
 	"github.com/duplibot/duplibot/secret"
 	"github.com/duplibot/duplibot/tools"
@@ -279,30 +277,24 @@ func (a *Sessions) StagePassword(ctx context.Context, name string, password secr
 	return nil
 }
 
-// KeepPassword makes the staged password the one that the bot logs in with,
-// before the configuration's, and renews the session with it. The password is
-// kept even when that fails: the server has it.
-func (a *Sessions) KeepPassword(ctx context.Context, name string) (tools.KeptPassword, error) {
+// KeepPassword makes password, which was proven to be the server's, the one
+// that the bot logs in with, before the configuration's, and renews the session
+// with it. It is kept even when that fails: the server has it. It is given and
+// not taken from where it was staged, where by now may be another one.
+func (a *Sessions) KeepPassword(ctx context.Context, name string, password secret.Value) (tools.KeptPassword, error) {
 	s, err := a.find(name)
 	if err != nil {
 		return tools.KeptPassword{}, err
 	}
 	out := tools.KeptPassword{Where: "keyring item duplibot." + s.passwordItem(), Overrides: s.Password.String()}
 	err = s.exclusive(ctx, func(ctx context.Context) error {
-		word, err := s.Ring.Fresh(ctx, s.stagedItem())
-		if errors.Is(err, keyring.ErrNotFound) {
-			return tools.Errorf(tools.NotFound, "there is no new password of %s to keep; nothing was changed", s.Name)
-		}
-		if err != nil {
-			return err
-		}
-		if err := s.Ring.Put(ctx, s.passwordItem(), word); err != nil {
+		if err := s.Ring.Put(ctx, s.passwordItem(), password); err != nil {
 			return err
 		}
 		if err := s.Ring.Delete(ctx, s.stagedItem()); err != nil {
 			s.Log.Warn("staged password not deleted", "server", s.Name, "error", err)
 		}
-		in, err := s.login(ctx, tools.Login{Password: word})
+		in, err := s.login(ctx, tools.Login{Password: password})
 		out.Notes = append(out.Notes, in.Notes...)
 		if err != nil {
 			s.Log.Warn("session not renewed after a change of password", "server", s.Name, "error", err)

@@ -334,7 +334,7 @@ func TestNobodyIsAskedForAServerThatIsNone(t *testing.T) {
 	refused(t, err, tools.NotFound, `"nsa"`, "nas")
 	for _, err := range []error{
 		second(all.Login(t.Context(), "x", tools.Login{})), second(all.Logout(t.Context(), "x")), second(all.Diagnose(t.Context(), "x")),
-		all.ProvePassword(t.Context(), "x", secret.New("p")), all.StagePassword(t.Context(), "x", secret.New("p")), second(all.KeepPassword(t.Context(), "x")),
+		all.ProvePassword(t.Context(), "x", secret.New("p")), all.StagePassword(t.Context(), "x", secret.New("p")), second(all.KeepPassword(t.Context(), "x", secret.New("p"))),
 	} {
 		refused(t, err, tools.NotFound)
 	}

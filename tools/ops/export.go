@@ -119,15 +119,11 @@ func (o *operations) planExport(ctx context.Context, env tools.Env, in exportIn)
 	if len(backups) == 1 {
 		p.Target = tools.Target{Server: env.Server, Kind: "backup", ID: backups[0].ID, Name: backups[0].Name}
 	}
-	var names []string
-	for _, b := range backups {
-		names = append(names, quote(b.Name)+" ("+b.ID+")")
-	}
 	where := "the export folder"
 	if in.Folder != "" {
 		where = in.Folder
 	}
-	p.Facts = []tools.PlanFact{tools.Bind("backups", strings.Join(names, ", ")), tools.Show("goes to", where), tools.Show("encrypted", yesNo(!in.Unencrypted)), tools.Show("with passwords", yesNo(in.Secrets))}
+	p.Facts = []tools.PlanFact{tools.Bind(factBackups, namesOf(backups)), tools.Show("goes to", where), tools.Show("encrypted", yesNo(!in.Unencrypted)), tools.Show("with passwords", yesNo(in.Secrets))}
 	switch {
 	case in.Secrets && in.Unencrypted:
 		p.Effects = append(p.Effects, "whoever can read the files has the passphrases and the storage credentials of these backups")
@@ -142,6 +138,16 @@ func (o *operations) planExport(ctx context.Context, env tools.Env, in exportIn)
 	return p, nil
 }
 
+const factBackups = "backups"
+
+func namesOf(list []duplicati.Backup) string {
+	names := make([]string, len(list))
+	for i, b := range list {
+		names[i] = quote(b.Name) + " (" + b.ID + ")"
+	}
+	return strings.Join(names, ", ")
+}
+
 func (o *operations) doExport(ctx context.Context, env tools.Env, in exportIn) (exportOut, error) {
 	c, err := o.client(ctx, env)
 	if err != nil {
@@ -154,6 +160,10 @@ func (o *operations) doExport(ctx context.Context, env tools.Env, in exportIn) (
 	backups, err := chosen(list, env.Server, in.Backups)
 	if err != nil {
 		return exportOut{}, err
+	}
+	// By name they may be others by now, and all may be more.
+	if env.Approval != "" && namesOf(backups) != env.Planned.Bound(factBackups) {
+		return exportOut{}, tools.Errorf(tools.Changed, "the backups of %s are not the ones that were shown; nothing was exported", env.Server).WithHint("ask again")
 	}
 	var passphrase secret.Value
 	if !in.Unencrypted {

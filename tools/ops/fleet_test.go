@@ -158,11 +158,11 @@ func (f *fleet) StagePassword(_ context.Context, server string, pw secret.Value)
 	return nil
 }
 
-func (f *fleet) KeepPassword(_ context.Context, server string) (tools.KeptPassword, error) {
+func (f *fleet) KeepPassword(_ context.Context, server string, pw secret.Value) (tools.KeptPassword, error) {
 	a := f.account(server)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.password, a.session = a.staged, duplicati.Session{}
+	a.password, a.session = pw, duplicati.Session{}
 	return tools.KeptPassword{Where: "the test's memory", Overrides: "env:NAS_PASSWORD"}, nil
 }
 

@@ -68,7 +68,7 @@ func (o *operations) planPassword(ctx context.Context, env tools.Env, in passwor
 	if err != nil {
 		return tools.Plan{}, err
 	}
-	digest := tools.Bind("new password", duplicati.TargetMAC(password, key))
+	digest := tools.Bind(factPassword, duplicati.TargetMAC(password, key))
 	digest.Hidden = true
 	return tools.Plan{
 		Target: tools.Target{Server: env.Server, Kind: "server", Name: env.Server},
@@ -81,10 +81,19 @@ func (o *operations) planPassword(ctx context.Context, env tools.Env, in passwor
 	}, nil
 }
 
+const factPassword = "new password"
+
 func (o *operations) doPassword(ctx context.Context, env tools.Env, in passwordIn) (passwordOut, error) {
 	password, err := o.newPassword(ctx, env, in)
 	if err != nil {
 		return passwordOut{}, err
+	}
+	key, err := o.Key(ctx)
+	if err != nil {
+		return passwordOut{}, err
+	}
+	if duplicati.TargetMAC(password, key) != env.Planned.Bound(factPassword) {
+		return passwordOut{}, tools.Errorf(tools.Changed, "the new password is not the one that was shown; nothing was done").WithHint("ask again")
 	}
 	c, err := o.client(ctx, env)
 	if err != nil {
@@ -112,7 +121,7 @@ func (o *operations) doPassword(ctx context.Context, env tools.Env, in passwordI
 			WithHint("look with: health; then: login").Because(err)
 	}
 	out.Changed, out.Proven = true, true
-	kept, err := o.Servers.KeepPassword(ctx, env.Server)
+	kept, err := o.Servers.KeepPassword(ctx, env.Server, password)
 	if err != nil {
 		out.Notes = append(out.Notes, "it could not be made this bot's own password for the server: "+words(err)+". Log in with it once, or put it where the config refers to")
 		return out, nil
@@ -161,10 +170,7 @@ func (o *operations) settlePassword(ctx context.Context, env tools.Env, in passw
 	if err != nil {
 		return tools.CannotTell, err
 	}
-	if err := o.Servers.StagePassword(ctx, env.Server, password); err != nil {
-		return tools.CannotTell, err
-	}
-	if _, err := o.Servers.KeepPassword(ctx, env.Server); err != nil {
+	if _, err := o.Servers.KeepPassword(ctx, env.Server, password); err != nil {
 		return tools.CannotTell, err
 	}
 	return tools.TookEffect, nil

@@ -30,7 +30,8 @@ type Servers interface {
 	// StagePassword stores a new password and reads it back, before it is set;
 	// it counts for nothing until KeepPassword.
 	StagePassword(ctx context.Context, server string, password secret.Value) error
-	// KeepPassword makes the staged password the server's keyring item, which
-	// from then on comes before the config's reference, and renews the session.
-	KeepPassword(ctx context.Context, server string) (tools.KeptPassword, error)
+	// KeepPassword makes a password that was proven the server's keyring item,
+	// which from then on comes before the config's reference, and renews the
+	// session.
+	KeepPassword(ctx context.Context, server string, password secret.Value) (tools.KeptPassword, error)
 }

@@ -194,12 +194,9 @@ func (k *checker) serverTLS(key string, s *Server) {
 	t := &s.TLS
 	k.path(key+".ca_file", t.CAFile)
 	for i, pin := range t.Pins {
-		t.Pins[i] = strings.ToLower(strings.ReplaceAll(pin, ":", ""))
-		if hex, is := strings.CutPrefix(t.Pins[i], "sha256"); is {
-			t.Pins[i] = "sha256:" + hex
-		}
-		if !pinForm.MatchString(t.Pins[i]) {
-			k.bad(fmt.Sprintf("%s.pins[%d]", key, i), "duplibot login --pin shows the one of a server", "a pin is sha256: and 64 hex digits, or the 40 hex digits of a SHA-1")
+		var ok bool
+		if t.Pins[i], ok = Pin(pin); !ok {
+			k.bad(fmt.Sprintf("%s.pins[%d]", key, i), "duplibot doctor shows the one of a server", "a pin is sha256: and 64 hex digits, or the 40 hex digits of a SHA-1")
 		}
 	}
 	ways := 0
@@ -216,6 +213,15 @@ func (k *checker) serverTLS(key string, s *Server) {
 	case t.Insecure:
 		k.warn(key+".insecure", "pin the certificate instead: tls.pins", "any certificate is accepted, so whoever is between here and the server can read the password")
 	}
+}
+
+// Pin reads the pin of a certificate as people and openssl write it.
+func Pin(text string) (pin string, ok bool) {
+	pin = strings.ToLower(strings.ReplaceAll(text, ":", ""))
+	if hex, is := strings.CutPrefix(pin, "sha256"); is {
+		pin = "sha256:" + hex
+	}
+	return pin, pinForm.MatchString(pin)
 }
 
 // serverName holds that a value names a server that there is.

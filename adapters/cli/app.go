@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -265,7 +266,15 @@ func (r *Run) Usage(err error) int {
 	return r.failed(e, ExitUsage)
 }
 
+// namedServer is how a hint names the server of a command line that is proposed.
+var namedServer = regexp.MustCompile(`--server [A-Za-z0-9._-]*[A-Za-z0-9]`)
+
 func (r *Run) failed(e *tools.Error, code int) int {
+	if r.Globals.HostURL != "" && namedServer.MatchString(e.Hint) {
+		here := *e
+		here.Hint = namedServer.ReplaceAllLiteralString(e.Hint, "--hosturl "+shellWord(r.Globals.HostURL))
+		e = &here
+	}
 	if r.Globals.JSON {
 		return r.finish(envelope{Status: "error", Error: e, Exceptions: []string{e.Message}}, code)
 	}

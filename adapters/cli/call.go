@@ -151,7 +151,7 @@ func (r *Run) result(ctx context.Context, v tools.View, e envelope, code int, re
 		if by == "" {
 			by = k.Handle
 		}
-		r.note(clean(k.Name) + " is not shown here; to have it in a file: " + r.app.words("fetch", by))
+		r.note(clean(k.Name) + " is not shown here; to have it in a file: " + r.words("fetch", by))
 	}
 	if err == nil {
 		return r.finish(e, code)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,14 +31,14 @@ func (r *Run) pending(ctx context.Context, answer tools.Answer) int {
 	case w.State == tools.StateInput && !r.Globals.WaitApproval:
 		r.note("it goes on when that was entered on its page")
 	case w.Verdict == tools.Confirm && w.State == tools.StatePending:
-		r.note("nobody can be asked here; add --yes to confirm your own call in advance, or confirm it with: " + r.app.words("approve", w.ID))
+		r.note("nobody can be asked here; add --yes to confirm your own call in advance, or confirm it with: " + r.words("approve", w.ID))
 	case r.Globals.WaitApproval:
 		return r.wait(ctx, w.ID)
 	default:
 		if r.Globals.Yes {
 			r.note("--yes confirms your own calls; here others have to agree")
 		}
-		r.note("it runs once they agree; to wait for it: --wait-approval; to take it back: " + r.app.words("withdraw", w.ID))
+		r.note("it runs once they agree; to wait for it: --wait-approval; to take it back: " + r.words("withdraw", w.ID))
 	}
 	return r.finish(envelope{Status: string(tools.Pending), Server: answer.Server, Approval: w}, ExitPending)
 }
@@ -48,6 +49,11 @@ func (a *App) words(words ...string) string {
 		return strings.Join(words, " ")
 	}
 	return a.Name + " " + strings.Join(words, " ")
+}
+
+// words is a command line that reaches the gate and the server of this one.
+func (r *Run) words(words ...string) string {
+	return r.app.words(append(slices.Clone(r.Globals.way), words...)...)
 }
 
 // confirm shows what would be done and has the requester agree to it.
@@ -159,7 +165,7 @@ func (r *Run) outcome(ctx context.Context, a tools.Approval) int {
 		}
 		return r.finish(envelope{Status: "settled", Server: a.Server}, code)
 	case tools.StateUnknown:
-		r.note("look at the server, then say what you found: " + r.app.words("settle", a.ID, "--done or --not-done"))
+		r.note("look at the server, then say what you found: " + r.words("settle", a.ID, "--done or --not-done"))
 	case tools.StateDenied, tools.StateWithdrawn, tools.StateExpired:
 		by := ""
 		for _, v := range a.Votes {
@@ -193,7 +199,7 @@ func (r *Run) wait(ctx context.Context, id string) int {
 		a, err := r.link.Decisions.Request(ctx, id)
 		switch {
 		case ctx.Err() != nil:
-			r.note("interrupted; the request still waits; to take it back: " + r.app.words("withdraw", id))
+			r.note("interrupted; the request still waits; to take it back: " + r.words("withdraw", id))
 			return r.interrupted()
 		case err != nil && !retry(err):
 			return r.Fail(err)

@@ -39,6 +39,9 @@ type Globals struct {
 
 	typed bool
 	notes []string
+	// way is what was given of how to reach a gate and a server, as words: what
+	// is proposed to be typed next has to reach the same.
+	way []string
 }
 
 // global is one global option.
@@ -299,6 +302,13 @@ func (a *App) option(line *commandLine, words []string, word string) (int, error
 		return 0, needsValue(name)
 	case !has:
 		value, used = words[1], 1
+	}
+	switch {
+	case !g.way || g.optional || value == "false": // a password is kept as a session
+	case g.value == "":
+		line.globals.way = append(line.globals.way, "--"+g.name)
+	default:
+		line.globals.way = append(line.globals.way, "--"+g.name, shellWord(value))
 	}
 	return used, g.set(&line.globals, value, a.Dir)
 }

@@ -47,7 +47,7 @@ func (r *Run) fetch(ctx context.Context, k tools.Kept, request string) (string, 
 	f, err := newFile(k.Folder, k.Name, k.Overwrite)
 	if err != nil {
 		if e := asError(err); request != "" {
-			return "", e.WithHint("unless it was fetched before, it is still kept: %s, with --to FOLDER or --overwrite", r.app.words("fetch", request))
+			return "", e.WithHint("unless it was fetched before, it is still kept: %s, with --to FOLDER or --overwrite", r.words("fetch", request))
 		}
 		return "", err
 	}

@@ -145,3 +145,24 @@ func TestAnInterruptedQuestionHasBegunNothing(t *testing.T) {
 		t.Errorf("it says that something goes on:\n%s", term.err)
 	}
 }
+
+// What is proposed to be typed has to reach the server and the store that this
+// line reached.
+func TestWhatIsProposedReachesTheSame(t *testing.T) {
+	term := newTerminal(t, "")
+	term.app.Terminal.Out = true
+	wants(t, term.run(5, "destroy", "Photos", "--config", "/etc/my own.yaml"), "duplibot --config '/etc/my own.yaml' withdraw a-")
+	wants(t, term.run(5, "destroy", "Mail", "--hosturl=http://nas:8200", "--insecure", "--password", "env:WORD"), "duplibot --hosturl http://nas:8200 --insecure withdraw a-")
+	text := term.run(0, "start", "Photos", "--hosturl", "http://nas:8200")
+	wants(t, text, "next: duplibot --hosturl http://nas:8200 ")
+	if strings.Contains(text, "--server") {
+		t.Errorf("the server of --hosturl has no name that could be given:\n%s", text)
+	}
+	wants(t, term.run(0, "start", "Mail"), "next: duplibot list-things")
+
+	term.gate.World.Before = func(context.Context, string) error {
+		return tools.Errorf(tools.NotLoggedIn, "nobody is logged in").WithHint("log in: duplibot login --server nas; then again")
+	}
+	wants(t, term.run(2, "start", "Photos", "--hosturl", "http://nas:8200"), "log in: duplibot login --hosturl http://nas:8200; then again")
+	wants(t, term.run(2, "start", "Photos"), "log in: duplibot login --server nas; then again")
+}

@@ -88,7 +88,7 @@ func (r *Run) one(ctx context.Context, switches, values []string) (tools.Approva
 	words, got, err := r.Take(switches, values)
 	if err == nil && len(words) != 1 {
 		err = tools.Errorf(tools.InvalidArgument, "%s takes the ID of one request; nothing was done", r.name).
-			WithHint("%s lists them", r.app.words("approvals"))
+			WithHint("%s lists them", r.words("approvals"))
 	}
 	if err != nil {
 		return tools.Approval{}, nil, r.Usage(err)
@@ -264,7 +264,7 @@ type listed struct {
 func listApprovals(ctx context.Context, r *Run) int {
 	words, got, err := r.Take([]string{"all"}, nil)
 	if err == nil && len(words) > 0 {
-		err = tools.Errorf(tools.InvalidArgument, "approvals takes no word; nothing was done").WithHint("to look at one and agree to it: %s", r.app.words("approve", "ID"))
+		err = tools.Errorf(tools.InvalidArgument, "approvals takes no word; nothing was done").WithHint("to look at one and agree to it: %s", r.words("approve", "ID"))
 	}
 	if err != nil {
 		return r.Usage(err)

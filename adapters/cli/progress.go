@@ -88,7 +88,7 @@ func (m *meter) after() []string {
 		next = append([]tools.Next{*m.last.Follow}, next...)
 	}
 	for _, n := range next {
-		if line := m.r.app.typed(n); line != "" {
+		if line := m.r.typed(n); line != "" {
 			lines = append(lines, line)
 		}
 	}

@@ -240,7 +240,7 @@ func (r *Run) next(v tools.View) []string {
 	}
 	var out []string
 	for _, n := range next {
-		if line := r.app.typed(n); line != "" {
+		if line := r.typed(n); line != "" {
 			out = append(out, r.paint("2", "next: "+line))
 		}
 	}
@@ -248,19 +248,15 @@ func (r *Run) next(v tools.View) []string {
 }
 
 // typed is a call as somebody would type it, "" when it cannot be typed.
-func (a *App) typed(n tools.Next) string {
-	op, err := a.registry().Lookup(n.Operation)
+func (r *Run) typed(n tools.Next) string {
+	op, err := r.app.registry().Lookup(n.Operation)
 	if err != nil {
 		return ""
 	}
-	words := []string{op.Name}
-	if !a.dialogue {
-		words = []string{a.Name, op.Name}
-	}
-	var options []string
+	var words, options []string
 	for _, p := range op.Params {
 		value, given := n.Args[p.Name]
-		if !given || !p.On(tools.CLI) {
+		if !given || !p.On(tools.CLI) || p.Name == "server" && r.Globals.HostURL != "" {
 			continue
 		}
 		switch list, isList := value.([]any); {
@@ -278,7 +274,7 @@ func (a *App) typed(n tools.Next) string {
 			options = append(options, "--"+p.Flag, shellWord(fmt.Sprint(value)))
 		}
 	}
-	return strings.Join(append(words, options...), " ")
+	return r.words(append(append([]string{op.Name}, words...), options...)...)
 }
 
 // shellWord quotes a word where a shell would take it apart.

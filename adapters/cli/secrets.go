@@ -77,7 +77,7 @@ func (r *Run) newWord(ctx context.Context, name string, piped bool) (secret.Valu
 		word, err := r.typeSecret(ctx, "word for keyring:"+name, true)
 		if tools.CodeOf(err) == tools.SecretNeeded && !r.app.Terminal.In {
 			err = tools.Errorf(tools.SecretNeeded, "the word cannot be typed here, as this is no terminal; nothing was stored").
-				WithHint("read it from stdin: %s", r.app.words("secret set", shellWord(name), "-"))
+				WithHint("read it from stdin: %s", r.words("secret set", shellWord(name), "-"))
 		}
 		return word, err
 	}

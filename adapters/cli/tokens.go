@@ -100,7 +100,7 @@ func (r *Run) makeToken(ctx context.Context, t newToken, to string) int {
 	if f != nil {
 		path, err := f.write(word, "")
 		if err != nil {
-			r.note("the token was made and could not be kept; revoke it: " + r.app.words("token", "revoke", t.Name))
+			r.note("the token was made and could not be kept; revoke it: " + r.words("token", "revoke", t.Name))
 			return r.Fail(err)
 		}
 		result["file"] = path

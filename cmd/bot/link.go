@@ -185,7 +185,14 @@ func override(cfg *config.Config, g cli.Globals) (folder string, err error) {
 		s.Password = g.Password
 	}
 	if g.Insecure || len(g.HostCert) > 0 {
-		s.TLS.Insecure, s.TLS.Pins = g.Insecure, g.HostCert
+		s.TLS.Insecure, s.TLS.Pins = g.Insecure, nil
+	}
+	for _, text := range g.HostCert {
+		pin, ok := config.Pin(text)
+		if !ok {
+			return "", tools.Errorf(tools.InvalidArgument, "--host-cert takes the 40 hex digits of a SHA-1, or sha256: and 64 of them; nothing was done")
+		}
+		s.TLS.Pins = append(s.TLS.Pins, pin)
 	}
 	if g.DataFolder != "" {
 		s.Database.Use, folder = true, g.DataFolder

@@ -153,12 +153,15 @@ func TestWhatIsProposedReachesTheSame(t *testing.T) {
 	term.app.Terminal.Out = true
 	wants(t, term.run(5, "destroy", "Photos", "--config", "/etc/my own.yaml"), "duplibot --config '/etc/my own.yaml' withdraw a-")
 	wants(t, term.run(5, "destroy", "Mail", "--hosturl=http://nas:8200", "--insecure", "--password", "env:WORD"), "duplibot --hosturl http://nas:8200 --insecure withdraw a-")
-	text := term.run(0, "start", "Photos", "--hosturl", "http://nas:8200")
-	wants(t, text, "next: duplibot --hosturl http://nas:8200 ")
+	wants(t, term.run(0, "start", "Mail"), "next: duplibot list-things")
+	o := newOffice(t, "", duplicatitest.Options{})
+	o.nas.AddBackup(duplicatitest.Backup{Name: "Photos"})
+	o.app.Terminal.Out = true
+	text := o.run(0, "login", "--hosturl", "http://nas:8200")
+	wants(t, text, "next: duplibot --hosturl http://nas:8200 list-backups")
 	if strings.Contains(text, "--server") {
 		t.Errorf("the server of --hosturl has no name that could be given:\n%s", text)
 	}
-	wants(t, term.run(0, "start", "Mail"), "next: duplibot list-things")
 
 	term.gate.World.Before = func(context.Context, string) error {
 		return tools.Errorf(tools.NotLoggedIn, "nobody is logged in").WithHint("log in: duplibot login --server nas; then again")

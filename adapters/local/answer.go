@@ -12,14 +12,19 @@ import (
 	"github.com/duplibot/duplibot/tools"
 )
 
-// ask reads the one request of a connection.
-func ask(c *net.UnixConn) (call, error) {
-	var asked call
+// ask reads the one request of a connection. What comes as a secret is kept for
+// whoever may hand one over, and passed over for others: memory is not theirs
+// to fill.
+func (s *Server) ask(ctx context.Context, c *net.UnixConn, caller tools.Caller) (call, error) {
+	asked := call{caller: caller}
 	if err := readJSON(c, requestFrame, &asked.request); err != nil {
 		return call{}, err
 	}
 	if !asked.Secret {
 		return asked, nil
+	}
+	if asked.Do != doHold || caller.Surface != tools.CLI || s.somebody(ctx, caller) != nil {
+		return asked, passOver(c, secretFrame)
 	}
 	v, err := readSecret(c)
 	if err != nil {

@@ -108,11 +108,16 @@ func (c *Client) dial(ctx context.Context) (*net.UnixConn, welcome, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialWithin)
 	defer cancel()
+	var full error
 	for {
 		conn, w, err := c.connect(ctx)
-		if tools.CodeOf(err) != tools.TooMany {
+		switch {
+		case err != nil && full != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
+			return nil, welcome{}, full // cut off, and no news
+		case tools.CodeOf(err) != tools.TooMany:
 			return conn, w, err
 		}
+		full = err
 		// Its places are taken for as long as calls run, which mostly is not long.
 		select {
 		case <-ctx.Done():

@@ -166,10 +166,14 @@ func (s *Server) request(ctx context.Context, c call, b idBody) (any, error) {
 	return shown(a), nil
 }
 
+// maxRequests is how many requests one answer can hold.
+const maxRequests = 1000
+
 func (s *Server) requests(ctx context.Context, c call, f tools.Filter) (any, error) {
 	if err := s.somebody(ctx, c.caller); err != nil {
 		return nil, err
 	}
+	f.Limit = min(f.Limit, maxRequests)
 	list, err := s.Decisions.Requests(ctx, f)
 	if err != nil {
 		return nil, err

@@ -69,22 +69,36 @@ func writeFrame(w io.Writer, k kind, payload []byte) error {
 // readFrame reads one frame of one of the kinds that are due. Memory is taken
 // as bytes arrive, not as the length promises.
 func readFrame(r io.Reader, due ...kind) (kind, []byte, error) {
+	var payload bytes.Buffer
+	k, err := copyFrame(&payload, r, due...)
+	if err != nil {
+		return 0, nil, err
+	}
+	return k, payload.Bytes(), nil
+}
+
+func copyFrame(w io.Writer, r io.Reader, due ...kind) (kind, error) {
 	var head [5]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return 0, nil, err
+		return 0, err
 	}
 	k, size := kind(head[0]), binary.BigEndian.Uint32(head[1:])
 	if !slices.Contains(due, k) {
-		return 0, nil, fmt.Errorf("a frame of kind %q came where another was due", byte(k))
+		return 0, fmt.Errorf("a frame of kind %q came where another was due", byte(k))
 	}
 	if size > limits[k] {
-		return 0, nil, tooLong{k, int(size)}
+		return 0, tooLong{k, int(size)}
 	}
-	var payload bytes.Buffer
-	if n, err := io.CopyN(&payload, r, int64(size)); err != nil {
-		return 0, nil, fmt.Errorf("a frame of %d bytes ended after %d: %w", size, n, io.ErrUnexpectedEOF)
+	if n, err := io.CopyN(w, r, int64(size)); err != nil {
+		return 0, fmt.Errorf("a frame of %d bytes ended after %d: %w", size, n, io.ErrUnexpectedEOF)
 	}
-	return k, payload.Bytes(), nil
+	return k, nil
+}
+
+// passOver reads one frame and keeps nothing of it.
+func passOver(r io.Reader, due kind) error {
+	_, err := copyFrame(io.Discard, r, due)
+	return err
 }
 
 func writeJSON(w io.Writer, k kind, v any) error {

@@ -168,7 +168,7 @@ func (s *Server) serve(serving, calls context.Context, c *net.UnixConn) {
 		return
 	}
 	c.SetDeadline(time.Now().Add(askWithin))
-	asked, err := ask(c)
+	asked, err := s.ask(calls, c, caller)
 	if err != nil {
 		// A client that only wanted to be greeted hangs up here.
 		s.Log.Debug("client asked nothing", "uid", uid, "error", err)
@@ -183,7 +183,6 @@ func (s *Server) serve(serving, calls context.Context, c *net.UnixConn) {
 		return
 	}
 	c.SetDeadline(time.Time{})
-	asked.caller = caller
 	s.answer(calls, c, uid, asked)
 }
 

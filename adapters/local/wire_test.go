@@ -1,6 +1,7 @@
 package local_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -204,6 +206,49 @@ func TestOneAccountCannotTakeAllPlaces(t *testing.T) {
 	}
 	if err != nil {
 		t.Errorf("the places were not given back: %v", err)
+	}
+}
+
+// TestStrangersFillNoMemory: whoever may only connect can say that a secret
+// follows, as large as one can be.
+func TestStrangersFillNoMemory(t *testing.T) {
+	large := make([]byte, local.MaxSecret)
+	for i := range large {
+		large[i] = 'x'
+	}
+	for name, tc := range map[string]struct {
+		people  []tools.Person
+		surface string
+		do      string
+	}{
+		"nobody":                 {[]tools.Person{{Name: "other", Identities: []tools.Identity{uid(nobody)}, Roles: []string{"admin", "approver"}}}, "cli", "hold"},
+		"an assistant":           {people, "mcp", "hold"},
+		"a call that takes none": {people, "cli", "ping"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, nil, toolstest.WithPeople(tc.people))
+			frame := &bytes.Buffer{}
+			if err := local.WriteFrame(frame, 's', large); err != nil {
+				t.Fatal(err)
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			for range 4 {
+				c := r.greeted(tc.surface)
+				c.say('r', map[string]any{"do": tc.do, "secret": true})
+				if _, err := c.Write(frame.Bytes()); err != nil {
+					t.Fatal(err)
+				}
+				k, m := c.hear()
+				if failure, _ := m["failure"].(map[string]any); k != 'a' || (failure == nil) != (tc.do == "ping") {
+					t.Errorf("heard %c %v", k, m)
+				}
+			}
+			runtime.ReadMemStats(&after)
+			if took := after.TotalAlloc - before.TotalAlloc; took > local.MaxSecret {
+				t.Errorf("it took %d MB of memory", took>>20)
+			}
+		})
 	}
 }
 

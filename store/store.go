@@ -24,7 +24,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -70,6 +72,7 @@ type DB struct {
 	Notes      *Notes
 
 	path   string
+	file   fs.FileInfo // of path when it was opened
 	now    tools.Clock
 	writer *sql.DB
 	reader *sql.DB
@@ -136,7 +139,21 @@ func (d *DB) connect(ctx context.Context) error {
 	if err := migrate(ctx, d.writer); err != nil {
 		return errors.Join(readable("open store", err), d.Close())
 	}
+	if d.file, err = os.Stat(d.path); err != nil {
+		return errors.Join(fmt.Errorf("open store: %w", err), d.Close())
+	}
 	return nil
+}
+
+// same refuses to write into a file that is no longer the one at path: nobody
+// would ever read what stands there.
+func (d *DB) same() error {
+	info, err := os.Stat(d.path)
+	if err == nil && os.SameFile(info, d.file) {
+		return nil
+	}
+	return tools.Errorf(tools.Unavailable, "the file of the bot's store was moved, deleted or replaced while it is in use; nothing was changed").
+		WithHint("restart the bot; what it says then tells whether records are missing").Because(err)
 }
 
 // dsn names the file as a URI: without "file:" the driver drops mode=ro and
@@ -166,6 +183,9 @@ func (d *DB) Close() error {
 // write runs f in one transaction, which other writers wait for. f must use
 // nothing but tx: there is one writing connection, and it is taken.
 func (d *DB) write(ctx context.Context, what string, f func(tx *sql.Tx) error) error {
+	if err := d.same(); err != nil {
+		return err
+	}
 	tx, err := d.writer.BeginTx(ctx, nil)
 	if err != nil {
 		return readable(what, err)
@@ -179,6 +199,9 @@ func (d *DB) write(ctx context.Context, what string, f func(tx *sql.Tx) error) e
 
 // exec runs one statement and returns how many rows it changed.
 func (d *DB) exec(ctx context.Context, what, query string, args ...any) (int64, error) {
+	if err := d.same(); err != nil {
+		return 0, err
+	}
 	res, err := d.writer.ExecContext(ctx, query, args...)
 	if err != nil {
 		return 0, readable(what, err)

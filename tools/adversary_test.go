@@ -318,4 +318,37 @@ func TestALookEndsWhatNobodyDecidedInTime(t *testing.T) {
 	wantDid(t, g)
 }
 
+// TestASettlementThatCannotBeRecordedSettlesNothing: it is an approver's word,
+// and counts as any other.
+func TestASettlementThatCannotBeRecordedSettlesNothing(t *testing.T) {
+	g := New(t)
+	a, err := g.Run(AnnAtTerminal, "set-word", map[string]any{"thing": "1", "word": "photos-passphrase"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, ctx := a.Approval.ID, context.Background()
+	g.World.Before = func(context.Context, string) error { return tools.Errorf(tools.UnknownOutcome, "the answer was lost") }
+	if a, _ := g.Decide(BobAtTerminal, id, true); a.State != tools.StateUnknown {
+		t.Fatalf("it is %s", a.State)
+	}
+	full := New(t, After(g), WithOptions(func(o *tools.Options) { o.Audit = fullDisk{} }))
+	_, err = full.Desk.Settle(ctx, id, BobAtTerminal, true)
+	wantCode(t, err, tools.AuditDown)
+	if a, _ := g.Desk.Request(ctx, id); a.State != tools.StateUnknown {
+		t.Errorf("it is %s", a.State)
+	}
+	if a, err := g.Desk.Settle(ctx, id, BobAtTerminal, false); err != nil || a.State != tools.StateSettled {
+		t.Fatalf("%s %v", a.State, err)
+	}
+	r := last(g.Records(t))
+	if r.Event != tools.EventSettled || r.Person != "bob" || r.Identity != BobAtTerminal.Identity || r.Approval != id {
+		t.Errorf("recorded as %+v", r)
+	}
+	_, err = g.Desk.Settle(ctx, id, BobAtTerminal, true)
+	wantCode(t, err, tools.AlreadyDecided)
+	if last(g.Records(t)).Seq != r.Seq {
+		t.Error("what was settled was recorded as settled once more")
+	}
+}
+
 func last(records []tools.Record) tools.Record { return records[len(records)-1] }

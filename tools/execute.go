@@ -202,31 +202,39 @@ func (g *gate) look(ctx context.Context, a Approval) (Approval, bool) {
 	}
 	switch found {
 	case TookEffect:
-		return g.settle(ctx, a, tookEffect+", as the server shows", Record{})
+		return g.settled(ctx, a, tookEffect+", as the server shows")
 	case TookNoEffect:
-		return g.settle(ctx, a, tookNoEffect+", as the server shows", Record{})
+		return g.settled(ctx, a, tookNoEffect+", as the server shows")
 	}
 	return a, false
 }
 
-func (g *gate) settle(ctx context.Context, a Approval, words string, by Record) (Approval, bool) {
+func (g *gate) settle(ctx context.Context, a Approval, words string) (Approval, bool) {
 	settled, moved, err := g.Approvals.Move(ctx, a.ID, []State{StateUnknown}, func(a *Approval) {
 		a.State, a.Settlement, a.Updated = StateSettled, words, g.now()
 	})
-	if err != nil || !moved {
+	switch {
+	case err != nil:
 		return a, false
-	}
-	r := g.requestRecord(settled)
-	r.Event, r.Detail = EventSettled, words
-	if by.Person != "" {
-		r.Person, r.Identity, r.Surface = by.Person, by.Identity, by.Surface
-	}
-	if _, err := g.Audit.Append(ctx, r); err != nil {
-		g.Log.Error("settlement not recorded", "id", a.ID, "error", err)
+	case !moved:
+		return settled, false
 	}
 	g.forget(ctx, settled)
 	g.notify(settled)
 	return settled, true
+}
+
+// settled records what the server has proven.
+func (g *gate) settled(ctx context.Context, a Approval, words string) (Approval, bool) {
+	a, ok := g.settle(ctx, a, words)
+	if ok {
+		r := g.requestRecord(a)
+		r.Event, r.Detail = EventSettled, words
+		if _, err := g.Audit.Append(ctx, r); err != nil {
+			g.Log.Error("settlement not recorded", "id", a.ID, "error", err)
+		}
+	}
+	return a, ok
 }
 
 // Settle takes a person's word on what became of an unknown request.
@@ -245,9 +253,21 @@ func (d *Desk) Settle(ctx context.Context, id string, c Caller, took bool) (Appr
 		words = tookEffect
 	}
 	words += ", says " + s.Name
-	settled, ok := g.settle(ctx, a, words, g.record(nil, c, s, a.Server))
+	known := func(a Approval) error {
+		return Errorf(AlreadyDecided, "request %s is %s and not unknown", a.ID, a.State)
+	}
+	if a.State != StateUnknown {
+		return a, known(a)
+	}
+	// A word that cannot be recorded settles nothing.
+	r := g.requestRecord(a)
+	r.Event, r.Detail, r.Person, r.Identity, r.Surface, r.SameAccount = EventSettled, words, s.Name, c.Identity, c.Surface, c.SameAccount
+	if _, err := g.Audit.Append(ctx, r); err != nil {
+		return a, auditDown(err)
+	}
+	settled, ok := g.settle(ctx, a, words)
 	if !ok {
-		return a, Errorf(AlreadyDecided, "request %s is %s and not unknown", a.ID, a.State)
+		return settled, known(settled)
 	}
 	return settled, nil
 }

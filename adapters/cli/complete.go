@@ -4,9 +4,7 @@ import (
 	"context"
 	"embed"
 	"fmt"
-	"maps"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -105,7 +103,7 @@ func (r *Run) at(ctx context.Context, words []string, current string) choices {
 	if line.command != nil {
 		usage = readUsage(line.command.Usage)
 	}
-	if kinds := usage.options[flag]; flag != "" && len(kinds) > 0 {
+	if kinds := find(usage.options, flag); flag != "" && len(kinds) > 0 {
 		c := r.kinds(kinds)
 		for i := range c.list {
 			if glued {
@@ -143,7 +141,7 @@ func (r *Run) at(ctx context.Context, words []string, current string) choices {
 		case 0:
 			return r.kinds(usage.words)
 		case 1:
-			return r.kinds([]string{usage.behind[given[0]]})
+			return r.kinds(find(usage.behind, given[0]))
 		}
 	}
 	return choices{}
@@ -183,8 +181,8 @@ func (a *App) options(line commandLine) []tools.Choice {
 		}
 	}
 	if line.command != nil {
-		for _, name := range slices.Sorted(maps.Keys(readUsage(line.command.Usage).options)) {
-			list = append(list, tools.Choice{Value: "--" + name})
+		for _, o := range readUsage(line.command.Usage).options {
+			list = append(list, tools.Choice{Value: "--" + o.name})
 		}
 	}
 	for _, g := range a.globals() {

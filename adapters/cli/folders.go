@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/duplibot/duplibot/tools"
@@ -78,8 +77,7 @@ func (f *folders) stay() { f.made = nil }
 
 // leave takes away what was made and holds nothing.
 func (f *folders) leave() {
-	slices.SortFunc(f.made, func(a, b string) int { return len(b) - len(a) }) // the innermost first
-	for _, dir := range f.made {
+	for _, dir := range f.made { // the innermost first
 		if os.Remove(dir) != nil {
 			return
 		}

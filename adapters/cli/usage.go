@@ -7,34 +7,50 @@ import (
 
 // syntax is what the usage of a command says can stand where.
 type syntax struct {
-	words   []string            // of which one stands first: "create", "list"
-	behind  map[string]string   // what stands behind such a word: "FILE"
-	options map[string][]string // what stands behind an option: "FOLDER", or words to choose from; none for a switch
+	words   []string // of which one stands first: "create", "list"
+	behind  []place  // what stands behind such a word: "FILE"
+	options []place  // and behind an option: "FOLDER", or words to choose from; none for a switch
+}
+
+// place is what can stand behind a name.
+type place struct {
+	name  string
+	kinds []string
+}
+
+func find(places []place, name string) (kinds []string) {
+	for _, p := range places {
+		if p.name == name {
+			kinds = p.kinds
+		}
+	}
+	return kinds
 }
 
 var plainWord = regexp.MustCompile(`^[a-z][a-z-]*$`)
 
 // readUsage reads a usage such as "make [--to FILE] --as one|other | list".
 func readUsage(text string) syntax {
-	s := syntax{behind: map[string]string{}, options: map[string][]string{}}
-	first, word, option := true, "", ""
-	for token := range strings.FieldsSeq(strings.NewReplacer("[", " ", "]", " ").Replace(text)) {
+	s := syntax{}
+	first, word, option := true, "", false
+	for _, token := range strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == '[' || r == ']' }) {
 		parts := strings.Split(token, "|")
 		switch {
 		case token == "|":
-			first, word, option = true, "", ""
+			first, word, option = true, "", false
 			continue
 		case strings.HasPrefix(token, "--"):
-			option = ""
 			for _, p := range parts {
-				s.options[p[2:]], option = nil, p[2:]
+				s.options = append(s.options, place{name: p[2:]})
 			}
-		case option != "":
-			s.options[option], option = parts, ""
+			option = true
+		case option:
+			s.options[len(s.options)-1].kinds, option = parts, false
 		case first && plainWord.MatchString(parts[0]):
 			s.words, word = append(s.words, parts...), token
-		case word != "" && s.behind[word] == "":
-			s.behind[word] = token
+		case word != "":
+			s.behind = append(s.behind, place{word, parts})
+			word = ""
 		}
 		first = false
 	}
@@ -47,7 +63,7 @@ func (s syntax) given(rest []string) (words []string) {
 		name, is := strings.CutPrefix(rest[i], "--")
 		if !is {
 			words = append(words, rest[i])
-		} else if len(s.options[name]) > 0 {
+		} else if len(find(s.options, name)) > 0 {
 			i++
 		}
 	}

@@ -114,11 +114,13 @@ func (c *Client) subscribe(ctx context.Context, op string, g Generation, token s
 	}
 	conn.SetReadLimit(frameLimit)
 	s := &Stream{conn: conn, gen: g}
+	hello := s.first
 	if g.Can(Subscribes) {
-		if err := s.greet(ctx, k, token, topics); err != nil {
-			conn.CloseNow()
-			return nil, err
-		}
+		hello = func(ctx context.Context, k call) error { return s.greet(ctx, k, token, topics) }
+	}
+	if err := hello(ctx, k); err != nil {
+		conn.CloseNow()
+		return nil, err
 	}
 	alive, stop := context.WithCancel(context.Background())
 	s.stop = stop
@@ -137,6 +139,19 @@ func (k call) handshake(ctx context.Context, res *http.Response, err error) erro
 		return e
 	}
 	return k.transport(ctx, err, false)
+}
+
+// first waits for what 2.1 sends at once: its state, or the end to whom it does
+// not know.
+func (s *Stream) first(ctx context.Context, k call) error {
+	_, b, err := s.conn.Read(ctx)
+	if err != nil {
+		return k.stream(ctx, err)
+	}
+	if e, ok := s.event(b); ok {
+		s.early = append(s.early, e)
+	}
+	return nil
 }
 
 // greet logs in by the first message and subscribes.

@@ -186,7 +186,7 @@ func (s *Server) createBackup(c *call) error {
 		return err
 	}
 	if b == nil {
-		return failf(http.StatusInternalServerError, "Unable to save schedule or backup object: Object reference not set to an instance of an object.")
+		return unknownOf("a Backup that is null")
 	}
 	if temporary {
 		s.addTemporary(b)
@@ -256,7 +256,7 @@ func (s *Server) updateBackup(c *call) error {
 		return err
 	}
 	if in == nil {
-		return failf(http.StatusInternalServerError, "Unable to save backup or schedule: Object reference not set to an instance of an object.")
+		return unknownOf("a Backup that is null")
 	}
 	in.unmask(b)
 	if text := validate(in, s.gen); text != "" {

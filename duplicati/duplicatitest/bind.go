@@ -318,8 +318,9 @@ func (v *jsonValue) member(name string) *jsonValue {
 // reader reads the members of an object and remembers whether any of them was
 // of the wrong type or, where required, missing.
 type reader struct {
-	v   *jsonValue
-	bad bool
+	v       *jsonValue
+	bad     bool
+	strange string // what nobody knows a real server's answer to
 }
 
 // readObject begins reading; a value of another kind is a binding failure.
@@ -470,8 +471,11 @@ func (r *reader) time(name string) time.Time {
 
 // err is errBind if anything was wrong.
 func (r *reader) err() error {
-	if r.bad {
+	switch {
+	case r.bad:
 		return errBind
+	case r.strange != "":
+		return unknownOf(r.strange)
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package duplicatitest
 
 import (
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -24,7 +23,7 @@ func connectionRoutes(rs *routes, g *generation) {
 	rs.add("GET", one, bearer, noBody, try((*Server).getConnection))
 	rs.add("PUT", one, bearer, jsonBody, try((*Server).updateConnection))
 	rs.add("DELETE", one, bearer, noBody, try((*Server).deleteConnection))
-	rs.add("POST", one+"/update-backups", bearer, jsonBody, try((*Server).updateConnected))
+	rs.add("POST", one+"/update-backups", bearer, jsonBody, refuse("what a change of many backups answers"))
 }
 
 func (s *Server) renderConnection(k *connection) object {
@@ -70,7 +69,7 @@ func (s *Server) connectionOf(c *call) (*connection, error) {
 	}
 	i := slices.IndexFunc(s.db.connections, func(k *connection) bool { return k.id == id })
 	if i < 0 {
-		return nil, failf(http.StatusNotFound, "Connection string not found")
+		return nil, unknownOf("a connection string that is not there")
 	}
 	return s.db.connections[i], nil
 }
@@ -92,7 +91,7 @@ func (s *Server) createConnection(c *call) error {
 		return err
 	}
 	if s.nameTaken(k.name, 0) {
-		return failf(http.StatusConflict, "A connection string with the name '"+k.name+"' already exists")
+		return unknownOf("a second connection string of a name")
 	}
 	s.db.lastConn++
 	k.id, k.created, k.updated = s.db.lastConn, s.at, s.at
@@ -121,7 +120,7 @@ func (s *Server) updateConnection(c *call) error {
 		return err
 	}
 	if s.nameTaken(in.name, k.id) {
-		return failf(http.StatusConflict, "A connection string with the name '"+in.name+"' already exists")
+		return unknownOf("a second connection string of a name")
 	}
 	k.name, k.description, k.updated = in.name, in.description, s.at
 	if !hasMask(in.baseURL) {
@@ -138,30 +137,10 @@ func (s *Server) deleteConnection(c *call) error {
 		return err
 	}
 	if slices.ContainsFunc(s.db.backups, func(b *backup) bool { return b.connection == k.id }) {
-		return failf(http.StatusConflict, "The connection string is in use")
+		return unknownOf("the words in which a connection string in use is not deleted")
 	}
 	s.db.connections = slices.DeleteFunc(s.db.connections, func(o *connection) bool { return o == k })
 	s.bumpData()
 	c.envelope(object{{"Data", nil}})
-	return nil
-}
-
-func (s *Server) updateConnected(c *call) error {
-	in := readObject(c.body)
-	in.require("BackupIDs")
-	ids := in.texts("BackupIDs")
-	if err := in.err(); err != nil {
-		return err
-	}
-	k, err := s.connectionOf(c)
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		if s.db.find(id) == nil {
-			return errNoBackup
-		}
-	}
-	c.envelope(object{{"Data", s.renderConnection(k)}})
 	return nil
 }

@@ -138,6 +138,9 @@ func (s *Server) moveDB(c *call) error {
 	case moves && slices.ContainsFunc(s.db.backups, func(o *backup) bool { return o.dbPath == path && o.local != nil }):
 		return failf(http.StatusConflict, "A file already exists at the new location")
 	}
+	if moves && b.local == nil {
+		return unknownOf("moving a database that is not there")
+	}
 	b.dbPath = path
 	s.bumpData()
 	c.empty(http.StatusOK)

@@ -126,10 +126,13 @@ func (s *Server) listDestination(c *call) error {
 	target := in.str("DestinationUrl")
 	offset, limit := int64(0), int64(listLimit)
 	if n := in.long("Offset", true); n != nil {
-		offset = max(*n, 0)
+		offset = *n
 	}
 	if n := in.long("Limit", true); n != nil {
-		limit = min(max(*n, 1), listLimit)
+		limit = *n
+	}
+	if offset < 0 || limit < 1 || limit > listLimit {
+		in.strange = "a part of a list outside of its bounds"
 	}
 	id := in.str("BackupId")
 	if err := in.err(); err != nil {
@@ -146,8 +149,7 @@ func (s *Server) listDestination(c *call) error {
 	}
 	volumes, ok := s.volumesAt(target)
 	if !ok {
-		c.json(object{{"Data", nil}, {"Success", false}, {"Error", "Folder does not exist"}, {"StatusCode", "Failed"}})
-		return nil
+		return unknownOf("the words in which a destination that is not there is not listed")
 	}
 	total := int64(len(volumes))
 	offset = min(offset, total)

@@ -46,6 +46,9 @@ func (s *Server) importFile(c *call) error {
 		return &crash{"System.FormatException", "The input is not a valid Base-64 string as it contains a non-base 64 character, more than two padding characters, or an illegal character among the padding characters."}
 	}
 	b, doc, text := s.imported(raw, req)
+	if text == textUnknown {
+		return unknownOf("what the reader of a file says of a value of the wrong kind")
+	}
 	if text != "" {
 		text = "Failed to import backup: " + text
 		s.addError(nil, text, "")
@@ -123,6 +126,9 @@ func openFile(raw []byte, passphrase *string) (plain []byte, text string) {
 	return plain, ""
 }
 
+// textUnknown stands for words that nobody has recorded.
+const textUnknown = "?"
+
 const nullReference = "Object reference not set to an instance of an object."
 
 func (s *Server) readFile(plain []byte) (*backup, *jsonValue, string) {
@@ -138,18 +144,18 @@ func (s *Server) readFile(plain []byte) (*backup, *jsonValue, string) {
 		return nil, nil, nullReference
 	}
 	if root.kind != 'o' {
-		return nil, nil, "Error converting value to type 'Duplicati.Server.Serializable.ImportExportStructure'. Path '', line 1, position 1."
+		return nil, nil, textUnknown
 	}
 	config := root.member("Backup")
 	if config.isNull() {
 		return nil, nil, "No backup found in document"
 	}
-	b, err := readBackup(config)
+	b, err := readBackup(config, s.gen)
 	if err == nil {
 		b.schedule, err = readFullDays(root.member("Schedule"), s.gen)
 	}
 	if err != nil {
-		return nil, nil, "Error converting value in document. Path 'Backup', line 1, position 1."
+		return nil, nil, textUnknown
 	}
 	return b, root, ""
 }

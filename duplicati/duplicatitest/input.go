@@ -28,7 +28,7 @@ func readBackupAndSchedule(v *jsonValue, g *generation) (*backup, error) {
 	if err != nil || v.member("Backup").isNull() {
 		return nil, err
 	}
-	b, err := readBackup(v.member("Backup"))
+	b, err := readBackup(v.member("Backup"), g)
 	if err != nil {
 		return nil, err
 	}
@@ -36,20 +36,23 @@ func readBackupAndSchedule(v *jsonValue, g *generation) (*backup, error) {
 	return b, nil
 }
 
-// readBackup reads a BackupIn.
-func readBackup(v *jsonValue) (*backup, error) {
+// readBackup reads a BackupIn. What a generation does not know is left out.
+func readBackup(v *jsonValue, g *generation) (*backup, error) {
 	in := readObject(v)
 	b := &backup{
 		id: in.str("ID"), name: in.str("Name"), description: in.str("Description"), target: in.str("TargetURL"),
 		dbPath: in.str("DBPath"), tags: in.texts("Tags"), sources: in.texts("Sources"),
 		metadata: in.pairs("Metadata"), connection: -1, operation: "Backup",
 	}
-	if n := in.long("ConnectionStringID", true); n != nil {
-		b.connection = *n
+	if g.connections {
+		if n := in.long("ConnectionStringID", true); n != nil {
+			b.connection = *n
+		}
+		b.targets = readTargets(in)
 	}
-	if op := in.text("OperationType"); op != nil {
-		switch {
-		case strings.EqualFold(*op, "Backup"):
+	if g.syncMode {
+		switch op := in.text("OperationType"); {
+		case op == nil, strings.EqualFold(*op, "Backup"):
 		case strings.EqualFold(*op, "Sync"):
 			b.operation = "Sync"
 		default:
@@ -71,7 +74,6 @@ func readBackup(v *jsonValue) (*backup, error) {
 		b.filters = append(b.filters, read)
 		in.bad = in.bad || f.bad
 	}
-	b.targets = readTargets(in)
 	return b, in.err()
 }
 

@@ -1,13 +1,18 @@
 package duplicatitest
 
 import (
-	"encoding/base64"
 	"net/http"
 	"slices"
 )
 
 // What the web interface asks for, and no client of ours.
 func interfaceRoutes(rs *routes, g *generation) {
+	for _, page := range []string{"/", "/index.html", "/login.html", "/signin.html", "/ngclient/{*path}", "/ngax/{*path}"} {
+		rs.add("", page, anyone, noBody, refuse("the web interface, which a fake has not"))
+	}
+	for _, captcha := range []string{"/api/v1/captcha", "/api/v1/captcha/{token}"} {
+		rs.add("", captcha, anyone, noBody, refuse("captchas: 2.1.0.5 and later want none to delete, and none were recorded"))
+	}
 	rs.add("GET", "/api/v1/uisettings", bearer, noBody, func(s *Server, c *call) {
 		schemes := []string{}
 		for name := range s.db.ui {
@@ -16,19 +21,7 @@ func interfaceRoutes(rs *routes, g *generation) {
 		slices.Sort(schemes)
 		c.json(schemes)
 	})
-	rs.add("POST", "/api/v1/uisettings", bearer, jsonBody, try(func(_ *Server, c *call) error {
-		in := readObject(c.body)
-		certificate := in.str("Certificate")
-		in.str("Password")
-		if err := in.err(); err != nil {
-			return err
-		}
-		if _, err := base64.StdEncoding.DecodeString(certificate); err != nil || certificate == "" {
-			return failf(http.StatusBadRequest, "Invalid certificate: the data is not valid")
-		}
-		c.empty(http.StatusOK)
-		return nil
-	}))
+	rs.add("POST", "/api/v1/uisettings", bearer, jsonBody, refuse("a certificate put in place"))
 	rs.add("GET", "/api/v1/uisettings/{scheme}", bearer, noBody, func(s *Server, c *call) {
 		values := s.db.ui[c.values["scheme"]]
 		if values == nil {
@@ -53,14 +46,12 @@ func interfaceRoutes(rs *routes, g *generation) {
 		c.json(object{{"Acknowledgements", ""}})
 	})
 	rs.add("GET", "/api/v1/licenses", bearer, noBody, func(_ *Server, c *call) { c.json([]object{}) })
-	rs.add("GET", "/api/v1/webmodules", bearer, noBody, func(_ *Server, c *call) { c.json([]object{}) })
-	rs.add("POST", "/api/v1/webmodule/{key}", bearer, jsonBody, try(func(*Server, *call) error {
-		return failf(http.StatusNotFound, "No such module found")
-	}))
+	rs.add("GET", "/api/v1/webmodules", bearer, noBody, refuse("the modules of the web interface"))
+	rs.add("POST", "/api/v1/webmodule/{key}", bearer, jsonBody, refuse("the modules of the web interface"))
 	if !g.nonce {
 		for _, kind := range []string{"hyperv", "mssql"} {
-			rs.add("GET", "/api/v1/"+kind, bearer, noBody, func(_ *Server, c *call) { c.json([]object{}) })
-			rs.add("GET", "/api/v1/"+kind+"/{key}", bearer, noBody, func(_ *Server, c *call) { c.json([]object{}) })
+			rs.add("GET", "/api/v1/"+kind, bearer, noBody, refuse("what only Windows has"))
+			rs.add("GET", "/api/v1/"+kind+"/{key}", bearer, noBody, refuse("what only Windows has"))
 		}
 	}
 	if g.connections {
@@ -85,7 +76,7 @@ func (s *Server) patchInterface(c *call) error {
 		case m.value.kind == 's':
 			values.set(m.name, m.value.text)
 		default:
-			return errBind
+			return unknownOf("a setting of the web interface that is no text")
 		}
 	}
 	s.db.ui[c.values["scheme"]] = values

@@ -47,8 +47,7 @@ func (r *reader) paging() (size, number int64) {
 		number = *n
 	}
 	if size < 1 || number < 0 {
-		r.bad = r.bad || size < 1
-		number = 0
+		r.strange = "a page of no length, or before the first"
 	}
 	return size, number
 }

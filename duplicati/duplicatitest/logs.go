@@ -113,6 +113,9 @@ func (s *Server) pollLog(c *call) error {
 	size, sizeErr := c.query.pageSize(1, 500)
 	level := slices.Index(logLevels, c.query.text("level"))
 	if err != nil || sizeErr != nil || !given || level < 0 {
+		if _, err := parseLong(c.query.text("level")); err == nil {
+			return unknownOf("a level that is a number")
+		}
 		return errBind
 	}
 	s.run.levels[logLevels[level]] = s.at.Add(pollKeeps)

@@ -124,6 +124,9 @@ func (s *Server) purgeBroken(c *call) error {
 func (s *Server) deleteVersions(c *call) error {
 	in := readObject(c.body)
 	in.require("Versions")
+	if v := in.v.member("Versions"); v != nil && v.isNull() {
+		in.strange = "Versions that are null"
+	}
 	var versions []int64
 	for _, item := range in.list("Versions") {
 		if n := in.asLong(item); n != nil {

@@ -34,6 +34,14 @@ type fail struct {
 
 func (f *fail) Error() string { return f.text }
 
+// unknown is a request of which nobody knows how a real server answers. It is
+// refused, so that no test relies on what the fake has made up.
+type unknown struct{ what string }
+
+func (u *unknown) Error() string { return u.what }
+
+func unknownOf(what string) error { return &unknown{what} }
+
 func failf(status int, text string) *fail { return &fail{status: status, text: text} }
 
 var (
@@ -80,6 +88,12 @@ func (c *call) fail(g *generation, err error) {
 		return
 	case errMediaType:
 		c.empty(http.StatusUnsupportedMediaType)
+		return
+	}
+	if u, ok := err.(*unknown); ok {
+		c.status = http.StatusNotImplemented
+		c.header.Set("Content-Type", "text/plain; charset=utf-8")
+		c.out = []byte("duplicatitest: not known of a real server: " + u.what + "\n")
 		return
 	}
 	f, ok := err.(*fail)

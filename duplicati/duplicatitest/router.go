@@ -96,7 +96,7 @@ func (rt *route) matches(parts []string) (map[string]string, int, bool) {
 			return values, score * 2, true
 		}
 		score *= 2
-		if seg[0] == '{' {
+		if strings.HasPrefix(seg, "{") {
 			if parts[i] == "" {
 				return nil, 0, false
 			}

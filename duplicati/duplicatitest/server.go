@@ -62,6 +62,8 @@ type Server struct {
 	db     *database
 	run    *process
 	plans  map[string][]Outcome // by backup ID; "" for all others
+
+	strange []string // requests that were refused as not known
 }
 
 // New makes a server that is up and holds nothing. It fails only for a
@@ -95,7 +97,7 @@ func New(o Options) (*Server, error) {
 }
 
 // Start makes a server that listens on a free port of 127.0.0.1 until the test
-// ends.
+// ends. A test that leaves anything in Unknown has failed.
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
 	s, err := New(o)
@@ -105,7 +107,12 @@ func Start(t testing.TB, o Options) *Server {
 	if err := s.Listen(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.Close)
+	t.Cleanup(func() {
+		s.Close()
+		for _, what := range s.Unknown() {
+			t.Errorf("duplicatitest: nobody knows how a real server answers %s", what)
+		}
+	})
 	return s
 }
 
@@ -332,7 +339,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		run := s.run
 		s.answer(c, rt, status, allow)
 		c.header.Set("Date", s.at.Format(http.TimeFormat))
-		return s.run != run // the process that was asked is gone
+		return s.run != run || s.closed // the process that was asked is gone
 	}()
 	if cut {
 		panic(http.ErrAbortHandler)
@@ -404,11 +411,27 @@ func (s *Server) answer(c *call, rt *route, status int, allow string) {
 func try(h func(*Server, *call) error) handler {
 	return func(s *Server, c *call) {
 		if err := h(s, c); err != nil {
+			if u, ok := err.(*unknown); ok {
+				s.strange = append(s.strange, c.r.Method+" "+c.r.URL.Path+": "+u.what)
+			}
 			s.logFailure(c, err)
 			c.fail(s.gen, err)
 		}
 	}
 }
+
+// Unknown lists the requests that the server has refused since it was last
+// asked, because nobody knows how a real one answers them.
+func (s *Server) Unknown() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := s.strange
+	s.strange = nil
+	return list
+}
+
+// refuse is an endpoint that exists, and of which no more is known.
+func refuse(what string) handler { return try(func(*Server, *call) error { return unknownOf(what) }) }
 
 // splitHost takes a Host header apart as HostString does.
 func splitHost(host string) (string, int) {

@@ -69,6 +69,8 @@ var (
 	flagSettings = nameSet(`client-license-key server-ssl-certificate`)
 )
 
+const updateInterval = "update-check-interval"
+
 const passwordSetting = "server-passphrase"
 
 func settingRoutes(rs *routes, _ *generation) {
@@ -115,9 +117,13 @@ func (s *Server) patchSettings(c *call) error {
 			values.set(m.name, text)
 		}
 	}
-	if v, ok := values.get("update-check-interval"); ok && s.gen.checksUpdates {
-		if _, err := parseSpan(v); err != nil {
-			return &fail{http.StatusBadRequest, "The update check interval " + v + " is not valid", "InvalidUpdateCheckInterval"}
+	if v := c.body.member(updateInterval); v != nil && s.gen.checksUpdates {
+		every, err := parseSpan(v.text)
+		switch {
+		case v.kind != 's' || err == nil && every <= 0:
+			return unknownOf("an " + updateInterval + " that is no positive duration")
+		case err != nil:
+			return &fail{http.StatusBadRequest, "The update check interval " + v.text + " is not valid", "InvalidUpdateCheckInterval"}
 		}
 	}
 	if password != nil {
@@ -197,12 +203,11 @@ func (s *Server) putSetting(c *call) error {
 		}
 	case guardedSettings[key]:
 		return failf(http.StatusBadRequest, "Cannot update "+key+" setting")
+	case !s.gen.readsSetting && !strings.HasPrefix(key, "--"):
+		return unknownOf("setting by itself what cannot be read by itself")
+	case s.gen.checksUpdates && key == updateInterval:
+		return unknownOf("setting " + key + " by itself")
 	default:
-		if s.gen.checksUpdates && key == "update-check-interval" {
-			if _, err := parseSpan(c.body.text); err != nil {
-				return &fail{http.StatusBadRequest, "The update check interval " + c.body.text + " is not valid", "InvalidUpdateCheckInterval"}
-			}
-		}
 		s.db.settings.set(key, c.body.text)
 	}
 	s.settingsChanged()

@@ -30,6 +30,8 @@ const (
 	closeDenied    = websocket.StatusCode(4401)
 	socketPatience = 65 * time.Second
 	socketMessage  = 4096
+
+	unauthenticated = "User is not authenticated!"
 )
 
 var services = map[string]bool{
@@ -38,17 +40,24 @@ var services = map[string]bool{
 }
 
 func socketRoutes(rs *routes, _ *generation) {
-	rs.add("", "/notifications", anyone, noBody, func(s *Server, c *call) {
+	rs.add("", "/notifications", anyone, noBody, try(func(s *Server, c *call) error {
+		upgrades := strings.EqualFold(c.r.Header.Get("Upgrade"), "websocket") && c.r.Method == http.MethodGet
 		switch {
-		case !strings.EqualFold(c.r.Header.Get("Upgrade"), "websocket") || c.r.Method != http.MethodGet:
+		case strings.HasSuffix(c.r.URL.Path, "/"):
+			return unknownOf("a slash behind the path of the websocket")
+		case !upgrades && !s.gen.v2 && !c.user.known:
+			return unknownOf("what 2.1 says to a request without a token that opens no websocket")
+		case !upgrades:
 			c.empty(http.StatusBadRequest)
-		case !s.gen.v2 && !c.user.known: // 2.1 knows no login by message
-			c.header.Set("WWW-Authenticate", "Bearer")
-			c.empty(http.StatusUnauthorized)
+		case c.query.has("token") && c.r.Header.Get("Authorization") != "":
+			return unknownOf("a token in the header and one in the query")
+		case c.r.Header.Get("Sec-WebSocket-Protocol") != "":
+			return unknownOf("a websocket with subprotocols")
 		default:
 			c.socket = s.openSocket(c.user.known)
 		}
-	})
+		return nil
+	}))
 }
 
 // openSocket makes a socket before its client hears that it is open: whatever
@@ -83,6 +92,10 @@ func (s *Server) serveSocket(w http.ResponseWriter, c *call) {
 		return // Accept has told the client
 	}
 	conn.SetReadLimit(socketMessage)
+	if !s.gen.v2 && !c.user.known { // 2.1 knows no login by message
+		conn.Close(closeDenied, unauthenticated)
+		return
+	}
 	ctx, cancel := context.WithCancel(c.r.Context())
 	defer cancel()
 	var writer sync.WaitGroup
@@ -103,7 +116,7 @@ func (s *Server) awaitToken(ctx context.Context, conn *websocket.Conn, sock *soc
 	in := s.await(ctx, sock.opened.Add(socketPatience), func() bool { return sock.known || sock.closed }, new(int))
 	s.mu.Unlock()
 	if !in && ctx.Err() == nil {
-		conn.Close(closeDenied, "User is not authenticated!")
+		conn.Close(closeDenied, unauthenticated)
 	}
 }
 

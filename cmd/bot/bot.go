@@ -49,6 +49,7 @@ type botOptions struct {
 	Log   *slog.Logger
 	Ring  keyring.Ring // in the place of the config's, for the demo
 	Pages bool         // one-time pages are served
+	Idle  bool         // nothing will be called: the store may be another account's
 	// DataFolder is where the one server has its database, when the command
 	// line says so.
 	DataFolder string
@@ -57,7 +58,7 @@ type botOptions struct {
 }
 
 // newBot checks what the config says against the operations, and opens nothing
-// but the folder of locks.
+// but the folder of locks, and not that either when it is idle.
 func newBot(cfg *config.Config, o botOptions) (*bot, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -65,7 +66,9 @@ func newBot(cfg *config.Config, o botOptions) (*bot, error) {
 	b := &bot{cfg: cfg, log: o.Log, notify: &notifiers{}, members: &memberships{}}
 	state := filepath.Dir(cfg.Store.Path)
 	var err error
-	if b.locks, err = store.OpenLocks(filepath.Join(state, "locks")); err != nil {
+	if o.Idle {
+		b.locks = new(store.Locks)
+	} else if b.locks, err = store.OpenLocks(filepath.Join(state, "locks")); err != nil {
 		return nil, tools.Errorf(tools.Unavailable, "the store cannot be used: %v; nothing was done", err).
 			WithHint("see who may write in %s, or give store another place in the config. Where a daemon has this store it does not run now: start it, with duplibot serve or by its service", state)
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -146,16 +145,8 @@ func checkConfig(r *cli.Run, given string) int {
 	case err != nil:
 		return r.Fail(err)
 	}
-	// What takes the operations to judge: rules, people. The store is not looked
-	// at: it is the daemon's, and who writes its config may be another account.
-	apart, err := os.MkdirTemp("", "duplibot-")
-	if err != nil {
-		return r.Fail(fmt.Errorf("make a folder: %w", err))
-	}
-	defer os.RemoveAll(apart)
-	judged := *cfg
-	judged.Store.Path = filepath.Join(apart, "duplibot.db")
-	if _, err := newBot(&judged, botOptions{}); err != nil {
+	// What takes the operations to judge: rules, people.
+	if _, err := newBot(cfg, botOptions{Idle: true}); err != nil {
 		return r.Fail(err)
 	}
 	if !r.Globals.JSON {

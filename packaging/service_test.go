@@ -285,6 +285,69 @@ func TestTheContainerHoldsAllThatIsNeeded(t *testing.T) {
 	d.stops(t)
 }
 
+// TestWhatIsInstalledGoesWhereTheDocumentSays runs the document's lines below a
+// folder that has what a small Debian has.
+func TestWhatIsInstalledGoesWhereTheDocumentSays(t *testing.T) {
+	root := t.TempDir()
+	for _, dir := range []string{"usr/local/bin", "etc/systemd/system"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	block := regexp.MustCompile("(?s)```sh\n(.*?)```").FindStringSubmatch(read(t, "..", "docs", "headless.md"))
+	lines := regexp.MustCompile(`(?m)^sudo (install .*)$`).FindAllStringSubmatch(block[1], -1)
+	if len(lines) != 4 {
+		t.Fatalf("the document installs %d times, want 4", len(lines))
+	}
+	for _, line := range lines {
+		args := strings.Fields(line[1])
+		last := len(args) - 1
+		args[last] = filepath.Join(root, args[last]) + args[last][len(strings.TrimSuffix(args[last], "/")):]
+		for i, arg := range args {
+			if arg == "duplibot" {
+				args[i] = program(t)
+			}
+		}
+		cmd := exec.Command(args[0], args[1:]...)
+		cmd.Dir = ".."
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", line[1], err, out)
+		}
+	}
+	for _, path := range []string{"usr/local/bin/duplibot", "etc/sysusers.d/duplibot.conf", "etc/systemd/system/duplibot.service", "etc/duplibot"} {
+		if _, err := os.Stat(filepath.Join(root, path)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestAKeyBesideTheComposeFileIsNotSentToTheBuilder: who builds may not be able
+// to read it, and then nothing is built.
+func TestAKeyBesideTheComposeFileIsNotSentToTheBuilder(t *testing.T) {
+	ignored := func(name string) bool {
+		for _, pattern := range strings.Fields(regexp.MustCompile(`(?m)^#.*$`).ReplaceAllString(read(t, "..", ".dockerignore"), "")) {
+			if ok, err := filepath.Match(pattern, name); ok && err == nil {
+				return true
+			}
+		}
+		return false
+	}
+	host := regexp.MustCompile(`\./([\w.]+)`).FindAllStringSubmatch(strings.ReplaceAll(read(t, "docker", "compose.yaml"), "../..", ""), -1)
+	if len(host) != 2 {
+		t.Fatalf("the compose file takes %d files from beside it, want 2: %q", len(host), host)
+	}
+	for _, file := range host {
+		if name := filepath.Join("packaging", "docker", file[1]); !ignored(name) {
+			t.Errorf("%s is sent to the builder", name)
+		}
+	}
+	for _, name := range []string{"go.mod", "go.sum", "cmd/bot/main.go", ".git/HEAD"} {
+		if ignored(name) {
+			t.Errorf("%s is missing in the build", name)
+		}
+	}
+}
+
 func TestTheComposeFileFitsTheImageAndTheConfig(t *testing.T) {
 	var file struct {
 		Services map[string]struct {

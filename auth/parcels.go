@@ -81,7 +81,7 @@ func given(data []byte, err error) (secret.Value, error) {
 }
 
 // Names that Windows takes for devices, with whatever extension.
-var device = regexp.MustCompile(`(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)`)
+var device = regexp.MustCompile(`(?i)^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)`)
 
 // plainName reports whether name is one file name on every system, and nothing
 // but that.

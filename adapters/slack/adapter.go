@@ -65,6 +65,12 @@ func New(o Options) (*Adapter, error) {
 		if _, err := time.Parse("15:04", o.DigestAt); err != nil {
 			return nil, fmt.Errorf("slack: the digest's time %q is not like 08:00", o.DigestAt)
 		}
+		if o.Digest == nil {
+			return nil, errors.New("slack: a digest without anybody to ask how the servers are: closed by default")
+		}
+		if o.AlertChannels["other"] == "" {
+			return nil, errors.New("slack: the digest has no channel: set slack.alerts.channels.other, or leave slack.alerts.digest out")
+		}
 	}
 	if o.Connections == 0 {
 		o.Connections = 2

@@ -2,10 +2,12 @@ package slack
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/slack-go/slack"
@@ -24,6 +26,7 @@ type Problem struct {
 	Facts    []tools.Fact
 	Next     []tools.Next // what can be done: a look at the result, another run
 	Ended    bool         // it is over; Headline says how
+	Lost     bool         // with Ended: nobody can tell how
 }
 
 const actMute = "mute"
@@ -33,8 +36,31 @@ var muteFor = []struct {
 	value, label string
 	d            time.Duration
 }{
-	{"1h", "Mute for an hour", time.Hour}, {"8h", "Mute for eight hours", 8 * time.Hour},
-	{"24h", "Mute for a day", 24 * time.Hour}, {"168h", "Mute for a week", 7 * 24 * time.Hour}, {"0", "Do not mute any longer", 0},
+	{"1h", "Mute for an hour", time.Hour}, {"8h", "Mute for 8 hours", 8 * time.Hour},
+	{"24h", "Mute for a day", 24 * time.Hour}, {"168h", "Mute for a week", 7 * 24 * time.Hour}, {"0", "Unmute", 0},
+}
+
+// shown is what a problem's message shows. It is kept as the State of the message:
+// what is told again alike is not edited, and a bot that is restarted knows what
+// stands there.
+type shown struct {
+	Problem Problem   `json:"problem"`
+	Since   time.Time `json:"since"`
+	Muted   time.Time `json:"muted,omitzero"` // until when; zero when it is not, or no longer
+}
+
+func (a *Adapter) shows(p Problem, alert Alert) (shown, string, error) {
+	s := shown{Problem: p, Since: alert.Since}
+	if a.Now().Before(alert.MutedUntil) {
+		s.Muted = alert.MutedUntil
+	}
+	state, err := json.Marshal(s)
+	return s, string(state), err
+}
+
+// showed reads the State of a message.
+func showed(m Message) (s shown, ok bool) {
+	return s, json.Unmarshal([]byte(m.State), &s) == nil
 }
 
 // problems tells each problem in one message and edits it.
@@ -44,11 +70,13 @@ type problems struct {
 	mu      sync.Mutex
 	waiting map[string]Problem // by key, the newest word on each
 	wake    chan struct{}
-	last    map[string]Problem // what the message of an open problem shows
+	untold  int // how many could not be told at the last turn
+
+	digesting atomic.Bool
 }
 
 func newProblems(a *Adapter) *problems {
-	return &problems{a: a, waiting: map[string]Problem{}, wake: make(chan struct{}, 1), last: map[string]Problem{}}
+	return &problems{a: a, waiting: map[string]Problem{}, wake: make(chan struct{}, 1)}
 }
 
 // Alert tells of a problem, or that it is over. It returns at once; told again
@@ -66,13 +94,23 @@ func (s *problems) put(p Problem, newest bool) {
 		s.waiting[p.Key] = p
 	}
 	s.mu.Unlock()
-	if !newest {
-		return
+	if newest {
+		s.turn()
 	}
+}
+
+// turn makes run look at once.
+func (s *problems) turn() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
+}
+
+func (s *problems) behind() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.untold
 }
 
 func (s *problems) run(ctx context.Context) error {
@@ -83,15 +121,20 @@ func (s *problems) run(ctx context.Context) error {
 		list := s.waiting
 		s.waiting = map[string]Problem{}
 		s.mu.Unlock()
+		untold := 0
 		for _, p := range list {
 			if err := s.tell(ctx, p); err != nil && ctx.Err() == nil {
+				untold++
 				s.a.health.failed(err)
 				s.a.Log.Warn("slack alert not told yet", "problem", p.Key, "error", err)
 				s.put(p, false) // the next turn tries again, with what is newest by then
 			}
 		}
-		s.remind(ctx)
-		s.digest(ctx)
+		s.mu.Lock()
+		s.untold = untold
+		s.mu.Unlock()
+		s.tend(ctx)
+		s.digest()
 		select {
 		case <-ctx.Done():
 			return nil
@@ -122,63 +165,46 @@ func (s *problems) tell(ctx context.Context, p Problem) error {
 	if err != nil {
 		return err
 	}
-	shows := alertState(p, alert, s.a.Now())
+	now, state, err := s.a.shows(p, alert)
+	if err != nil {
+		return err
+	}
 	for _, m := range posted {
-		if m.State == shows {
+		if m.State == state {
 			continue
 		}
-		if err := s.rewrite(ctx, m, s.a.alertMessage(p, alert), shows); err != nil {
+		if err := s.rewrite(ctx, m, s.a.alertMessage(now), state); err != nil {
 			return err
 		}
 	}
-	s.keep(p)
 	channel := s.a.alertChannel(p.Severity.String())
-	if len(posted) > 0 || channel == "" || s.a.Now().Before(alert.MutedUntil) {
+	if len(posted) > 0 || channel == "" || !now.Muted.IsZero() {
 		return nil
 	}
-	return s.post(ctx, p, alert, channel, shows)
+	return s.post(ctx, now, channel, state)
 }
 
-func (s *problems) keep(p Problem) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.last[p.Key] = p
-}
-
-// alertState is what a message shows, short: a problem told a hundred times
-// alike is edited never.
-func alertState(p Problem, alert Alert, now time.Time) string {
-	words := p.Severity.String() + " " + p.Headline
-	for _, f := range p.Facts {
-		words += "\n" + f.Name + f.Value
-	}
-	if now.Before(alert.MutedUntil) {
-		words += "\nmuted " + stamp(alert.MutedUntil)
-	}
-	return deliveryKey("", []byte(words))
-}
-
-func (s *problems) post(ctx context.Context, p Problem, alert Alert, channel, shows string) error {
-	key := fmt.Sprintf("slack/alert/%s/%d", p.Key, alert.Since.UnixMilli())
+func (s *problems) post(ctx context.Context, now shown, channel, state string) error {
+	key := fmt.Sprintf("slack/alert/%s/%d", now.Problem.Key, now.Since.UnixMilli())
 	first, err := s.a.Deliveries.Begin(ctx, key, 30*24*time.Hour)
 	if err != nil || !first {
 		return err
 	}
 	ctx, cancel := whole(ctx)
 	defer cancel()
-	at, err := s.a.send(ctx, channel, s.a.alertMessage(p, alert))
+	at, err := s.a.send(ctx, channel, s.a.alertMessage(now))
 	switch {
 	case errors.Is(err, errMaybeSent):
-		s.a.Log.Error("slack alert may not be posted", "problem", p.Key, "error", err)
+		s.a.Log.Error("slack alert may not be posted", "problem", now.Problem.Key, "error", err)
 		return nil
 	case err != nil:
 		return errors.Join(err, s.a.Deliveries.Release(ctx, key))
 	}
-	return s.a.Messages.Save(ctx, Message{Kind: kindAlert, Subject: p.Key, Channel: at.Channel, TS: at.TS, State: shows})
+	return s.a.Messages.Save(ctx, Message{Kind: kindAlert, Subject: now.Problem.Key, Channel: at.Channel, TS: at.TS, State: state})
 }
 
 // rewrite edits a message; one that is gone is forgotten.
-func (s *problems) rewrite(ctx context.Context, m Message, to message, shows string) error {
+func (s *problems) rewrite(ctx context.Context, m Message, to message, state string) error {
 	err := s.a.edit(ctx, ref{Channel: m.Channel, TS: m.TS}, to)
 	switch refusal(err) {
 	case "message_not_found", "channel_not_found", "cant_update_message", "is_inactive", "edit_window_closed":
@@ -187,7 +213,7 @@ func (s *problems) rewrite(ctx context.Context, m Message, to message, shows str
 	if err != nil {
 		return err
 	}
-	m.State = shows
+	m.State = state
 	return s.a.Messages.Save(ctx, m)
 }
 
@@ -197,16 +223,18 @@ func (s *problems) over(ctx context.Context, p Problem, posted []Message) error 
 	if _, err := s.a.Alerts.Resolve(ctx, p.Key); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	before := s.last[p.Key]
-	delete(s.last, p.Key)
-	s.mu.Unlock()
 	for _, m := range posted {
+		was, known := showed(m)
+		since := m.Posted
 		v := tools.View{Headline: p.Headline, Tone: tools.Good, Facts: p.Facts, Next: p.Next}
-		if before.Headline != "" {
-			v.Notes = append(v.Notes, "Before: "+before.Headline)
+		if known {
+			v.Notes, since = append(v.Notes, "Before: "+was.Problem.Headline), was.Since
 		}
-		v.Notes = append(v.Notes, fmt.Sprintf("It was there from %s to %s.", stamp(m.Posted), stamp(s.a.Now())))
+		times := "It was there from %s to %s."
+		if p.Lost {
+			v.Tone, times = tools.Unclear, "It was noticed %s, and let go %s."
+		}
+		v.Notes = append(v.Notes, fmt.Sprintf(times, stamp(since), stamp(s.a.Now())))
 		if err := s.rewrite(ctx, m, viewMessage(v), "over"); err != nil {
 			return err
 		}
@@ -217,25 +245,60 @@ func (s *problems) over(ctx context.Context, p Problem, posted []Message) error 
 	return nil
 }
 
-// alertMessage is a problem with what can be done about it.
-func (a *Adapter) alertMessage(p Problem, alert Alert) message {
-	v := tools.View{Headline: p.Headline, Tone: p.Severity, Facts: p.Facts, Next: p.Next}
-	if !alert.Since.IsZero() {
-		v.Notes = append(v.Notes, "Since "+stamp(alert.Since))
+// tend keeps the messages of open problems right as time goes by: a mute is set
+// or ends, a reminder is due.
+func (s *problems) tend(ctx context.Context) {
+	open, err := s.a.Alerts.Open(ctx)
+	if err != nil {
+		s.unread(ctx, err)
+		return
 	}
-	if a.Now().Before(alert.MutedUntil) {
-		v.Notes = append(v.Notes, "Muted until "+stamp(alert.MutedUntil))
+	for _, alert := range open {
+		posted, err := s.a.Messages.About(ctx, kindAlert, alert.Problem)
+		if err != nil {
+			s.unread(ctx, err)
+			return
+		}
+		for _, m := range posted {
+			was, known := showed(m)
+			now, state, err := s.a.shows(was.Problem, alert)
+			if !known || err != nil || now.Muted.Equal(was.Muted) {
+				continue
+			}
+			if err := s.rewrite(ctx, m, s.a.alertMessage(now), state); err != nil {
+				s.a.Log.Warn("slack alert not edited yet", "problem", alert.Problem, "error", err)
+			}
+		}
+		s.remind(ctx, alert, posted)
+	}
+}
+
+func (s *problems) unread(ctx context.Context, err error) {
+	if ctx.Err() == nil {
+		s.a.Log.Error("slack problems not read", "error", err)
+	}
+}
+
+// alertMessage is a problem with what can be done about it.
+func (a *Adapter) alertMessage(s shown) message {
+	p := s.Problem
+	v := tools.View{Headline: p.Headline, Tone: p.Severity, Facts: p.Facts, Next: p.Next}
+	v.Notes = append(v.Notes, "Noticed "+stamp(s.Since))
+	if !s.Muted.IsZero() {
+		v.Notes = append(v.Notes, "Muted until "+stamp(s.Muted))
 	}
 	m := viewMessage(v)
+	id := "problem:" + p.Key
+	// Without reminders and a digest there is nothing that a mute would keep quiet.
+	if a.Remind <= 0 && a.DigestAt == "" || len(id) > 255 || len(m.Blocks) >= maxBlocks {
+		return m
+	}
 	var options []*slack.OptionBlockObject
 	for _, c := range muteFor {
 		options = append(options, option(c.value, c.label))
 	}
-	menu := slack.NewOptionsSelectBlockElement(slack.OptTypeStatic, plain("Mute until …", maxHeader), actMute, options...)
-	id := "problem:" + p.Key
-	if len(id) <= 255 && len(m.Blocks) < maxBlocks {
-		m.Blocks = append(m.Blocks, slack.NewActionBlock(id, menu))
-	}
+	menu := slack.NewOptionsSelectBlockElement(slack.OptTypeStatic, plain("Mute", maxHeader), actMute, options...)
+	m.Blocks = append(m.Blocks, slack.NewActionBlock(id, menu))
 	return m
 }
 
@@ -262,23 +325,13 @@ func (a *Adapter) clickMute(ctx context.Context, c click) {
 			return
 		}
 		a.Log.Info("slack problem muted", "problem", key, "by", c.who.Identity, "until", alert.MutedUntil)
-		a.problems.again(alert)
-		said := "It is muted until " + stamp(alert.MutedUntil) + ". When it ends, its message says so."
+		a.problems.turn()
+		said := "It is muted until " + stamp(alert.MutedUntil) + ": no reminder comes before then. Its message still says when it is over."
 		if choice.d == 0 {
 			said = "It is not muted any longer."
 		}
 		a.tell(ctx, c.place, words(tools.Plain, said))
 		return
-	}
-}
-
-// again brings a problem's message up to date.
-func (s *problems) again(alert Alert) {
-	s.mu.Lock()
-	p, ok := s.last[alert.Problem]
-	s.mu.Unlock()
-	if ok {
-		s.put(p, true)
 	}
 }
 

@@ -27,7 +27,7 @@ func (r *rig) alertsIn(channel string) (list []slacktest.Message) {
 }
 
 func TestAHundredFailingPollsAndARestartAreOneMessage(t *testing.T) {
-	r := newRig(t, setup{})
+	r := newRig(t, setup{options: remindEvery(time.Hour)})
 	for range 50 {
 		r.bot.Alert(down())
 	}
@@ -35,7 +35,7 @@ func TestAHundredFailingPollsAndARestartAreOneMessage(t *testing.T) {
 	if strings.Contains(m.Text, "<!") {
 		t.Errorf("it calls everybody: %s", m.Text)
 	}
-	r.restart(setup{})
+	r.restart(setup{options: remindEvery(time.Hour)})
 	for range 50 {
 		r.bot.Alert(down())
 	}
@@ -47,6 +47,9 @@ func TestAHundredFailingPollsAndARestartAreOneMessage(t *testing.T) {
 	if _, offered := now.Element("mute"); offered {
 		t.Error("what is over can be muted")
 	}
+	if len(now.Edits) != 1 {
+		t.Errorf("it was edited %d times, want once, for its end", len(now.Edits))
+	}
 	if list := r.alertsIn(r.nas.ID); len(list) != 1 {
 		t.Errorf("%d messages, want one", len(list))
 	}
@@ -57,7 +60,7 @@ func TestAHundredFailingPollsAndARestartAreOneMessage(t *testing.T) {
 }
 
 func TestAProblemIsMutedAndRunAgainByThoseWhoMay(t *testing.T) {
-	r := newRig(t, setup{})
+	r := newRig(t, setup{options: remindEvery(time.Hour)})
 	r.bot.Alert(down())
 	m := r.WaitMessage(r.nas.ID, slacktest.Offering("mute"))
 	r.Choose(m, "mute", r.vera.ID, "1h").Acked()

@@ -233,15 +233,15 @@ func refusal(err error) string {
 // ref is where a posted message is.
 type ref struct{ Channel, TS string }
 
-// post sends a message to a channel, or to a user's direct messages when a user
-// ID is given.
+// post sends a message to a channel. What is said in a thread is shown in the
+// channel as well: nobody is told of a reply to a message of the bot's.
 func (a *api) post(ctx context.Context, channel, thread string, m message) (ref, error) {
 	if err := a.poster(channel).Wait(ctx); err != nil {
 		return ref{}, err
 	}
 	options := m.options()
 	if thread != "" {
-		options = append(options, slack.MsgOptionTS(thread))
+		options = append(options, slack.MsgOptionTS(thread), slack.MsgOptionBroadcast())
 	}
 	var at ref
 	err := a.call(ctx, "chat.postMessage", false, func(ctx context.Context) (err error) {

@@ -48,9 +48,11 @@ type Options struct {
 	AlertChannels map[string]string
 	// Remind is after how long an open problem is told again; 0 is never.
 	Remind time.Duration
-	// DigestAt is the time of day of the daily digest, "08:00" in local time; "" is none.
+	// DigestAt is the time of day of the daily digest, "08:00" by the clock on the
+	// wall where Now is; "" is none.
 	DigestAt string
-	// Digest is what the digest says beside the open problems. May be nil.
+	// Digest asks the servers how they are, for the digest; the open problems stand
+	// below. DigestAt needs it: without it no problem would read as all well.
 	Digest func(ctx context.Context) (tools.View, error)
 
 	// Groups are the config's groups. Those of Slack are read; those that make

@@ -16,6 +16,7 @@ type Health struct {
 	ErrorAt     time.Time     `json:"error_at,omitzero"`
 	Busy        int           `json:"busy"`    // commands and clicks that are worked on or wait
 	Refused     int           `json:"refused"` // because too many waited
+	Untold      int           `json:"untold"`  // problems that could not be told yet
 	Skew        time.Duration `json:"skew"`    // how far this clock is ahead of Slack's
 }
 
@@ -68,7 +69,7 @@ func (h *health) busy() {
 
 // Health tells how the connection with Slack is, for status and doctor.
 func (a *Adapter) Health() Health {
-	h := Health{Mode: "socket", Wanted: a.Connections, Busy: a.quick.busy() + a.calls.busy(), Skew: a.api.clock.read()}
+	h := Health{Mode: "socket", Wanted: a.Connections, Busy: a.quick.busy() + a.calls.busy(), Untold: a.problems.behind(), Skew: a.api.clock.read()}
 	if a.HTTP {
 		h.Mode, h.Wanted = "http", 0
 	}

@@ -47,7 +47,7 @@ func TestNoNameMakesAMessageThatSlackRefuses(t *testing.T) {
 			r.WaitHome(r.bob.ID, func(v slacktest.View) bool { return strings.Contains(v.AllText(), "Waiting for you: 1") })
 			r.bot.Alert(slack.Problem{Key: "k/" + name, Severity: tools.Warning, Server: "nas", Headline: name,
 				Facts: []tools.Fact{{Name: name, Value: name}}, Next: []tools.Next{{Label: name, Operation: "start", Args: map[string]any{"thing": name}}}})
-			r.WaitMessage(r.nas.ID, slacktest.Saying("Since "))
+			r.WaitMessage(r.nas.ID, slacktest.Saying("Noticed "))
 			r.Click(card, "deny", r.bob.ID).Acked()
 			r.WaitUpdate(card, slacktest.Saying("Denied:"))
 			for _, m := range r.Messages("") {

@@ -1,6 +1,7 @@
 package slack
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -94,20 +95,40 @@ func (b *builder) head(s string) {
 	b.add(utf8.RuneCountInString(text.Text), slack.NewHeaderBlock(text))
 }
 
-// aside is small print.
+// aside is small print, a text a line: elements of one context block would stand
+// beside each other.
 func (b *builder) aside(texts ...string) {
-	for len(texts) > 0 {
-		n := min(len(texts), maxElements)
-		var elements []slack.MixedElement
-		size := 0
-		for _, s := range texts[:n] {
-			text := plain(s, maxField)
-			size += utf8.RuneCountInString(text.Text)
-			elements = append(elements, text)
-		}
-		b.add(size, slack.NewContextBlock("", elements...))
-		texts = texts[n:]
+	for _, part := range paragraphs(texts, maxField) {
+		text := plain(strings.Join(part, "\n"), maxField)
+		b.cut = b.cut || utf8.RuneCountInString(part[0]) > maxField
+		b.add(utf8.RuneCountInString(text.Text), slack.NewContextBlock("", text))
 	}
+}
+
+// lines are texts below each other, as many as there is room for.
+func (b *builder) lines(texts []string) (shown int) {
+	for _, part := range paragraphs(texts, maxText) {
+		text := strings.Join(part, "\n")
+		if !b.add(utf8.RuneCountInString(text), section(text)) {
+			break
+		}
+		shown += len(part)
+	}
+	return shown
+}
+
+// paragraphs puts texts together as long as they have no more than n characters.
+func paragraphs(texts []string, n int) (parts [][]string) {
+	size := n
+	for _, text := range texts {
+		length := utf8.RuneCountInString(text) + 1
+		if size+length > n {
+			parts, size = append(parts, nil), 0
+		}
+		parts[len(parts)-1] = append(parts[len(parts)-1], text)
+		size += length
+	}
+	return parts
 }
 
 // note is small print with mentions and dates.
@@ -181,29 +202,16 @@ func (b *builder) tableBlock(t *tools.Table) int {
 }
 
 func (b *builder) tableLines(t *tools.Table) int {
+	b.aside(strings.Join(t.Columns, " · "))
 	var lines []string
-	shown, size := 0, 0
-	flush := func() bool {
-		if len(lines) == 0 {
-			return true
-		}
-		ok := b.add(size, section(strings.Join(lines, "\n")))
-		if ok {
-			shown += len(lines)
-		}
-		lines, size = nil, 0
-		return ok
-	}
 	for _, row := range t.Rows {
-		text := cut(rowLine(t.Columns, row), 600)
-		n := utf8.RuneCountInString(text) + 1
-		if size+n > maxText && !flush() {
-			return shown
+		values := make([]string, len(row))
+		for i, value := range row {
+			values[i] = cmp.Or(line(value), "–")
 		}
-		lines, size = append(lines, text), size+n
+		lines = append(lines, cut("• "+strings.Join(values, " · "), 600))
 	}
-	flush()
-	return shown
+	return b.lines(lines)
 }
 
 // rowLine is a row in one line: the first value, then the others with their names.
@@ -284,7 +292,13 @@ func (b *builder) next(calls []tools.Next) {
 func (b *builder) show(v tools.View) {
 	b.say(toned(v.Tone, v.Headline))
 	if v.Progress != nil {
-		b.say(bar(*v.Progress))
+		p := *v.Progress
+		if p.Text == v.Headline {
+			p.Text = "" // it stands above
+		}
+		if text := bar(p); text != "" {
+			b.say(text)
+		}
 	}
 	b.facts(v.Facts)
 	if v.Table != nil {
@@ -322,6 +336,17 @@ func viewMessage(v tools.View, extra ...func(*builder)) message {
 	}
 	b.next(nexts(v))
 	m.Text, m.Blocks = escape(viewText(v), maxTopLevel), b.blocks
+	return m
+}
+
+// listMessage is a view with lines below it.
+func listMessage(v tools.View, lines []string) message {
+	m := viewMessage(v, func(b *builder) { b.lines(lines) })
+	whole := viewText(v) + "\n" + strings.Join(lines, "\n")
+	m.Text = escape(whole, maxTopLevel)
+	if m.Rest != "" {
+		m.Rest = whole
+	}
 	return m
 }
 

@@ -32,7 +32,6 @@ const (
 	maxOption      = 75
 	maxTitle       = 24
 	maxFields      = 10
-	maxElements    = 10 // of a context block
 	maxBlocks      = 50 // of a message
 	maxViewBlocks  = 100
 	maxColumns     = 20

@@ -37,6 +37,9 @@ func (b *bot) listeners(ctx context.Context, db *store.DB, group *errgroup.Group
 		if err != nil {
 			return nil, "", err
 		}
+		if o.Digest, err = b.digest(); err != nil {
+			return nil, "", err
+		}
 		if chat, err = slack.New(o); err != nil {
 			return nil, "", err
 		}
@@ -86,8 +89,9 @@ func (b *bot) listeners(ctx context.Context, db *store.DB, group *errgroup.Group
 		group.Go(func() error { return chat.Run(ctx, door, b.desk) })
 		parts = append(parts, "Slack")
 	}
+	var watcher *watch.Watcher
 	if !b.cfg.Watch.Off && (chat != nil || b.cfg.MCP.HTTP != nil) {
-		watcher, err := watch.New(watch.Options{
+		if watcher, err = watch.New(watch.Options{
 			Servers: b.servers.names, Clients: b.sessions, Notes: db.Notes,
 			Poll: b.cfg.Watch.Poll, Grace: b.cfg.Watch.Grace, Log: b.log,
 			Tell: func(p watch.Problem) {
@@ -96,12 +100,14 @@ func (b *bot) listeners(ctx context.Context, db *store.DB, group *errgroup.Group
 				}
 			},
 			Changed: func(string) { assistants.Changed("servers", "backups", "results") },
-		})
-		if err != nil {
+		}); err != nil {
 			return nil, "", err
 		}
 		group.Go(func() error { return watcher.Run(ctx) })
 		parts = append(parts, "watching")
+	}
+	if chat != nil {
+		group.Go(func() error { b.settleAlerts(ctx, db, chat, watcher); return nil })
 	}
 	return door, "serving " + strings.Join(parts, ", "), nil
 }

@@ -122,6 +122,7 @@ func (s *Server) chatPostMessage(a args) (obj, *apiError) {
 	}
 	m := s.post("chat.postMessage", c.ID, says)
 	m.ThreadTS = a["thread_ts"]
+	m.Broadcast = m.ThreadTS != "" && a["reply_broadcast"] == "true"
 	return obj{"channel": c.ID, "ts": m.TS, "message": s.messageJSON(m)}, nil
 }
 

@@ -12,6 +12,7 @@ import (
 type Message struct {
 	Channel, TS string
 	ThreadTS    string // the parent, when it is a reply
+	Broadcast   bool   // a reply that is shown in the channel too
 	User        string // who wrote it
 	Text        string
 	Blocks      []obj // with the block_ids and action_ids that Slack adds

@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
 // failed is all shapes that a refusal of Duplicati's takes: v1, v2, and the
@@ -248,7 +247,7 @@ func sortTransport(ctx context.Context, err error) (Kind, string) {
 		return TimedOut, "the server did not answer in time"
 	case errors.As(err, &dns):
 		return NoAddress, "the name " + dns.Name + " has no address"
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, errRefused):
 		return Refused, "nothing listens there"
 	case strings.Contains(text, "server gave HTTP response to HTTPS client"), strings.Contains(text, "first record does not look like a TLS handshake"):
 		return NotTLS, "the server speaks http, not https"
@@ -256,7 +255,7 @@ func sortTransport(ctx context.Context, err error) (Kind, string) {
 		return Untrusted, "the server broke off the TLS handshake"
 	case strings.Contains(text, "tls: "):
 		return Untrusted, "the TLS handshake did not work: does the server know TLS 1.2?"
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+	case errors.Is(err, errReset), errors.Is(err, errClosed), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
 		strings.Contains(text, "EOF"), strings.Contains(text, "server closed idle connection"):
 		return Unreachable, wasCut
 	case strings.Contains(text, "malformed"), strings.Contains(text, "headers exceeded"), strings.Contains(text, "unsupported transfer encoding"),

@@ -150,7 +150,12 @@ func (f *files) read(_ context.Context, name string) ([]byte, error) {
 	if _, err := os.Stat(f.path(itemFolder)); err != nil {
 		return nil, fmt.Errorf("%w: its folder %s is not there; see whether its disk is mounted (%w)", ErrUnavailable, f.path(itemFolder), err)
 	}
-	return f.decode(f.path(itemFolder), name)
+	var data []byte
+	err := patiently(func() (err error) {
+		data, err = f.decode(f.path(itemFolder), name)
+		return err
+	})
+	return data, err
 }
 
 func (f *files) write(ctx context.Context, name string, data []byte) error {
@@ -177,7 +182,7 @@ func (f *files) remove(ctx context.Context, name string) error {
 	if err := f.prove(false); err != nil {
 		return err
 	}
-	err = os.Remove(f.path(itemFolder, name))
+	err = patiently(func() error { return os.Remove(f.path(itemFolder, name)) })
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -101,7 +101,7 @@ func (f folder) replace(path string, make func(stage string) error) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 		return f.writing(err)
 	}
-	if err := os.Rename(from, to); err != nil {
+	if err := patiently(func() error { return os.Rename(from, to) }); err != nil {
 		return f.writing(err)
 	}
 	if runtime.GOOS == "windows" { // a directory cannot be synced there

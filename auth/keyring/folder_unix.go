@@ -15,3 +15,6 @@ func ownedByUs(info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return uid == 0 || ok && int(stat.Uid) == uid
 }
+
+// patiently does what nobody can keep from being done here.
+func patiently(do func() error) error { return do() }

@@ -107,17 +107,27 @@ func safeName(name string) string {
 // the nearest first.
 func Nearest(typed string, candidates []string, n int) []string { return nearest(typed, candidates, n) }
 
+// Between what was typed and the names there are.
+const (
+	longestTyped = 64
+	longestNear  = 256
+)
+
 func nearest(typed string, candidates []string, n int) []string {
 	type scored struct {
 		name  string
 		score int
 	}
 	typed = strings.ToLower(typed)
-	if len(typed) > 64 {
+	if len(typed) > longestTyped {
 		return nil
 	}
 	var near []scored
 	for _, c := range candidates {
+		// Names come from servers, of any length, and each letter costs.
+		if len(c) > longestNear {
+			continue
+		}
 		lower := strings.ToLower(c)
 		d := distance(typed, lower)
 		if strings.Contains(lower, typed) && len(typed) >= 3 || strings.HasPrefix(lower, typed) && typed != "" {

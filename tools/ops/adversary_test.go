@@ -4,9 +4,12 @@ import (
 	"context"
 	"net/http"
 	"os"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/duplibot/duplibot/duplicati/duplicatitest"
 	"github.com/duplibot/duplibot/tools"
@@ -119,4 +122,67 @@ func TestAnotherRequestTakesNoPasswordAway(t *testing.T) {
 	}
 	h.do("logout", nil)
 	h.do("status", nil) // by what is kept: the config's word is the old one
+}
+
+// TestALongNameCostsLittle: a name comes from a server, of any length.
+func TestALongNameCostsLittle(t *testing.T) {
+	h := atHome(t, duplicatitest.Options{})
+	h.nas.AddBackup(duplicatitest.Backup{Name: "Long"})
+	h.nas.AddBackup(duplicatitest.Backup{Name: "Photos"})
+	h.nas.Inject(duplicatitest.Fault{Method: "GET", Prefix: "/api/v1/backups", Replace: func(status int, _ http.Header, body []byte) (int, []byte) {
+		return status, []byte(strings.Replace(string(body), `"Name":"Long"`, `"Name":"`+strings.Repeat("..é", 1<<19)+`"`, 1))
+	}})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		a, err := h.Runner.Run(ctx, tools.Call{Operation: "export", Args: args{"backups": []string{"1"}, "encryption_passphrase": "photos-passphrase"}, Caller: h.ann})
+		if err != nil || a.Exit != 0 {
+			t.Errorf("export: exit %d, %v", a.Exit, err)
+		}
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		t.Fatal("the export does not end")
+	}
+	files, err := os.ReadDir(h.path("export"))
+	if err != nil || len(files) != 1 || len(files[0].Name()) > 150 {
+		t.Errorf("%v %v", files, err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	e := h.refused("run", args{"backup": "Photo"}, tools.NotFound, `did you mean "Photos"`)
+	runtime.ReadMemStats(&after)
+	if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 200 || len(e.Error()) > 1000 {
+		t.Errorf("a wrong name took %d MB, and the error is %d bytes long", took, len(e.Error()))
+	}
+}
+
+// TestCompletionOffersWhatIsTakenForIt: a name that could mean another backup
+// is offered as an ID.
+func TestCompletionOffersWhatIsTakenForIt(t *testing.T) {
+	h := atHome(t, duplicatitest.Options{})
+	names := []string{"Photos", "photos", "Mail", "Mail", "2", "id:1", "-x", "odd\u202ename", "7"}
+	for _, name := range names {
+		h.nas.AddBackup(duplicatitest.Backup{Name: name})
+	}
+	choices, err := h.Runner.Complete(t.Context(), h.ann, "run", "backup", "", "nas")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, c := range choices {
+		got = append(got, c.Value)
+	}
+	if want := "Photos photos 3 4 5 6 id:7 8 9"; strings.Join(got, " ") != want {
+		t.Errorf("offered %q, want %q", got, want)
+	}
+	for i, c := range choices {
+		a := h.do("result", args{"backup": c.Value})
+		if !strings.Contains(string(a.Result), `"backup_id":"`+strconv.Itoa(i+1)+`"`) {
+			t.Errorf("%s is taken for %s", c.Value, a.Result)
+		}
+	}
 }

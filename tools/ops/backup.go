@@ -107,21 +107,28 @@ func (o *operations) completeBackups(ctx context.Context, env tools.Env, _ strin
 	if err != nil {
 		return nil, err
 	}
+	taken := map[string]int{} // what a name or an ID could mean
+	for _, b := range list {
+		taken[b.Name]++
+		taken[b.ID]++
+	}
 	choices := make([]tools.Choice, 0, len(list))
 	for _, b := range list {
-		choices = append(choices, tools.Choice{Value: handle(list, b), Label: b.Name + " (" + b.ID + ")"})
+		choice := tools.Choice{Value: b.ID, Label: b.Name + " (" + b.ID + ")"}
+		switch {
+		case easy(b.Name) && taken[b.Name] == 1:
+			choice.Value = b.Name
+		case taken[b.ID] > 1:
+			choice.Value = byID + b.ID
+		}
+		choices = append(choices, choice)
 	}
 	return choices, nil
 }
 
-// handle is what a person would give for b: its name, or the ID where the name
-// is odd or could mean another.
-func handle(list []duplicati.Backup, b duplicati.Backup) string {
-	plain := b.Name != "" && len(b.Name) <= 60 && !strings.HasPrefix(b.Name, byID) && !strings.HasPrefix(b.Name, "-") && printable(b.Name)
-	if found, err := pick(list, "", b.Name); plain && err == nil && found.ID == b.ID {
-		return b.Name
-	}
-	return b.ID
+// easy reports whether a person would rather give the name than the ID.
+func easy(name string) bool {
+	return name != "" && len(name) <= 60 && !strings.HasPrefix(name, byID) && !strings.HasPrefix(name, "-") && printable(name)
 }
 
 func printable(s string) bool {

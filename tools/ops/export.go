@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/duplibot/duplibot/duplicati"
 	"github.com/duplibot/duplibot/duplicati/aescrypt"
@@ -271,9 +272,10 @@ func fileName(b duplicati.Backup, encrypted bool) string {
 		name = "backup"
 	}
 	for len(name) > 120 {
-		name = string([]rune(name)[:len([]rune(name))-1])
+		_, last := utf8.DecodeLastRuneInString(name)
+		name = name[:len(name)-last]
 	}
-	name = safe(b.ID) + "-" + strings.TrimRight(name, " .") + ".json"
+	name = safe(cut(b.ID, 40)) + "-" + strings.TrimRight(name, " .") + ".json"
 	if encrypted {
 		name += ".aes"
 	}

@@ -351,4 +351,51 @@ func TestASettlementThatCannotBeRecordedSettlesNothing(t *testing.T) {
 	}
 }
 
+// TestWhoAsksInALoopFillsNoLog: what is refused the same way again and again is
+// one record, and a number in the next.
+func TestWhoAsksInALoopFillsNoLog(t *testing.T) {
+	g := New(t)
+	loop := func() {
+		for i := range 200 {
+			if _, err := g.Run(VerasAssistant, "destroy", map[string]any{"thing": fmt.Sprint(i)}); err == nil {
+				t.Fatal("it was not refused")
+			}
+		}
+	}
+	loop()
+	if n := len(g.Records(t)); n != 1 {
+		t.Errorf("%d records of 200 calls", n)
+	}
+	g.Run(VeraAtTerminal, "destroy", map[string]any{"thing": "1"})
+	g.Run(VerasAssistant, "start", map[string]any{"thing": "1"})
+	g.Run(VerasAssistant, "destroy", map[string]any{"thing": "1", "wait": true})
+	if n := len(g.Records(t)); n != 4 {
+		t.Errorf("%d records, want one for each other call too", n)
+	}
+	g.Clock.Add(2 * time.Minute)
+	loop()
+	records := g.Records(t)
+	if r := last(records); len(records) != 5 || !strings.HasSuffix(r.Detail, "; 199 more since "+records[0].At.Format(time.RFC3339)) {
+		t.Errorf("%d records, the last %+v", len(records), r)
+	}
+	id := destroyPhotos(t, g, AnnAtTerminal)
+	for range 50 {
+		g.Desk.Decide(context.Background(), tools.Decision{ID: id, Caller: VeraAtTerminal, Yes: true})
+	}
+	if n := len(g.Records(t)); n != len(records)+2 {
+		t.Errorf("50 refused decisions made %d records", n-len(records)-1)
+	}
+}
+
+// TestWhatNobodyCouldConfirmIsRefusedAtOnce, whichever rule asks for it.
+func TestWhatNobodyCouldConfirmIsRefusedAtOnce(t *testing.T) {
+	olaf := tools.Caller{Identity: "uid:1003", Surface: tools.CLI} // no approver
+	g := New(t, WithPolicy(tools.PolicyConfig{Rules: []tools.Rule{{Operations: []string{"destroy", "start"}, Verdict: tools.Confirm}}}))
+	_, err := g.Run(olaf, "destroy", map[string]any{"thing": "1"})
+	wantCode(t, err, tools.TooFewApprovers)
+	if a, err := g.Run(olaf, "start", map[string]any{"thing": "1"}); err != nil || a.Status != tools.Pending {
+		t.Errorf("what is no worse than a change: %+v %v", a, err)
+	}
+}
+
 func last(records []tools.Record) tools.Record { return records[len(records)-1] }

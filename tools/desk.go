@@ -44,9 +44,7 @@ func (g *gate) decide(ctx context.Context, dec Decision) (Approval, error) {
 	refuse := func(e *Error) (Approval, error) {
 		r := g.record(nil, dec.Caller, s, a.Server)
 		r.Event, r.Operation, r.Approval, r.Card, r.Code, r.Detail = EventRefused, a.Operation, a.ID, a.Card(), e.Code, "decision"
-		if _, err := g.Audit.Append(context.WithoutCancel(ctx), r); err != nil {
-			g.Log.Error("refused decision not recorded", "id", a.ID, "error", err)
-		}
+		g.refused(ctx, r)
 		return a, e
 	}
 	if e := g.Policy.MayDecide(a, s, dec.Caller.Surface); e != nil {

@@ -202,7 +202,7 @@ func (p *Policy) Rule(op *Operation, risk Risk, s Subject, surface Surface, serv
 		}
 		break
 	}
-	return p.possible(ruling, s)
+	return p.possible(ruling, risk, s)
 }
 
 // unknownPerson is the ruling for who is nobody.
@@ -221,10 +221,10 @@ func (p *Policy) byDefault(risk Risk, s Subject) Ruling {
 }
 
 // possible refuses, at once, what nobody could ever agree to.
-func (p *Policy) possible(r Ruling, s Subject) Ruling {
+func (p *Policy) possible(r Ruling, risk Risk, s Subject) Ruling {
 	switch r.Verdict {
 	case Confirm:
-		if !s.Approver && r.Rule == "default for critical" {
+		if !s.Approver && risk == Critical {
 			return Ruling{Verdict: Deny, Code: TooFewApprovers, Rule: r.Rule, Reason: fmt.Sprintf("%s would have to confirm it and is not an approver", s.Name)}
 		}
 	case Approve:

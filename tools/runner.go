@@ -79,6 +79,7 @@ type gate struct {
 	mu    sync.Mutex
 	floor time.Time
 	key   []byte
+	likes map[string]*like
 }
 
 // keySize is the length of the fingerprint key in bytes, as of its HMAC's output.
@@ -578,10 +579,44 @@ func (g *gate) refuse(ctx context.Context, op *Operation, call Call, s Subject, 
 	if server, ok := call.Args["server"].(string); ok && slices.Contains(g.Servers.Names(), server) {
 		r.Server = server
 	}
-	if _, err := g.Audit.Append(context.WithoutCancel(ctx), r); err != nil {
-		g.Log.Error("refusal not recorded", "operation", op.Name, "error", err)
-	}
+	g.refused(ctx, r)
 	return e
+}
+
+const (
+	likeWithin  = time.Minute // a refusal that is like one before is counted
+	likeAtATime = 1000
+)
+
+// like counts refusals that are like one that was recorded.
+type like struct {
+	at   time.Time
+	more int
+}
+
+// refused records a refusal. One that was recorded a moment ago is counted, and
+// the number stands in the next record: who asks in a loop fills no disk.
+func (g *gate) refused(ctx context.Context, r Record) {
+	key := fmt.Sprintf("%q", []string{string(r.Identity), string(r.Surface), r.Operation, r.Server, r.Approval, string(r.Code), r.Detail})
+	now := g.now()
+	g.mu.Lock()
+	l := g.likes[key]
+	if l != nil && now.Sub(l.at) < likeWithin {
+		l.more++
+		g.mu.Unlock()
+		return
+	}
+	if l != nil && l.more > 0 {
+		r.Detail += fmt.Sprintf("; %d more since %s", l.more, l.at.UTC().Format(time.RFC3339))
+	}
+	if len(g.likes) >= likeAtATime || g.likes == nil {
+		g.likes = map[string]*like{}
+	}
+	g.likes[key] = &like{at: now}
+	g.mu.Unlock()
+	if _, err := g.Audit.Append(context.WithoutCancel(ctx), r); err != nil {
+		g.Log.Error("refusal not recorded", "operation", r.Operation, "id", r.Approval, "error", err)
+	}
 }
 
 // refuseArgs records wrong arguments of what could have changed something.

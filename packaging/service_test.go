@@ -266,7 +266,7 @@ func TestTheContainerHoldsAllThatIsNeeded(t *testing.T) {
 	}
 	inside := func(args ...string) *exec.Cmd {
 		cmd := exec.Command("/usr/local/bin/duplibot", args...)
-		cmd.Env = []string{"PATH=/usr/local/bin", "HOME=/var/lib/duplibot", "DUPLIBOT_CONFIG=/etc/duplibot/duplibot.yaml"}
+		cmd.Env = []string{"PATH=/usr/local/bin", "HOME=/var/lib/duplibot", "TMPDIR=/var/lib/duplibot", "DUPLIBOT_CONFIG=/etc/duplibot/duplibot.yaml"}
 		for _, set := range cmd.Env {
 			if !strings.Contains(docker, set) {
 				t.Errorf("the Dockerfile does not set %s", set)
@@ -277,7 +277,7 @@ func TestTheContainerHoldsAllThatIsNeeded(t *testing.T) {
 		return cmd
 	}
 	d := start(t, inside("serve"), "/run/notify", told)
-	for _, args := range [][]string{{"version"}, {"servers"}, {"token", "create", "--name", "claude"}, {"audit", "verify"}} {
+	for _, args := range [][]string{{"version"}, {"servers"}, {"token", "create", "--name", "claude"}, {"audit", "verify"}, {"demo", "--", "status"}} {
 		if out, err := inside(args...).CombinedOutput(); err != nil {
 			t.Errorf("%v: %v\n%s", args, err, out)
 		}

@@ -64,6 +64,9 @@ func TestPackagesImportWhatTheyMay(t *testing.T) {
 		checked++
 		for _, spec := range f.Imports {
 			imported, _ := strconv.Unquote(spec.Path.Value)
+			if imported == "text/template" || imported == "html/template" {
+				t.Errorf("%s imports %s, which costs a seventh of the program: docs/decisions/0009-pages-without-templates.md", name, imported)
+			}
 			ours, isOurs := strings.CutPrefix(imported, module)
 			if !isOurs || strings.HasPrefix(ours+"/", pkg+"/") || slices.Contains(allowed, ours) || slices.Contains(allowed, "*") {
 				continue

@@ -93,7 +93,7 @@ func limitOf(part *multipart.Part, fields []field) int64 {
 		switch {
 		case f.File && isFile && name == f.Name:
 			return MaxSecret
-		case !f.File && !isFile && (name == f.Name || name == f.Again()):
+		case !f.File && !isFile && (name == f.Name || name == f.again()):
 			return maxField
 		}
 	}
@@ -119,11 +119,11 @@ type field struct {
 	Error string
 }
 
-// Again is the field in which a password stands once more.
-func (f field) Again() string { return f.Name + ".again" }
+// again is the field in which a password stands once more.
+func (f field) again() string { return f.Name + ".again" }
 
-// Described names the words on the page that belong to the field.
-func (f field) Described() string {
+// described names the words on the page that belong to the field.
+func (f field) described() string {
 	var ids []string
 	if f.Help != "" {
 		ids = append(ids, f.Name+".help")
@@ -170,7 +170,7 @@ func (f posted) check(fields []field) (ok bool) {
 	ok = true
 	for i := range fields {
 		d := &fields[i]
-		v, again := f.given[d.Name], f.given[d.Again()]
+		v, again := f.given[d.Name], f.given[d.again()]
 		switch {
 		case v.Empty() && d.File:
 			d.Error = "Choose a file that is not empty."

@@ -6,7 +6,6 @@ import (
 	_ "embed"
 	"encoding/base64"
 	"fmt"
-	"html/template"
 	"net/http"
 	"strings"
 	"time"
@@ -15,19 +14,11 @@ import (
 	"github.com/duplibot/duplibot/tools"
 )
 
-//go:embed assets/page.html
-var pageText string
-
 //go:embed assets/style.css
 var styleText string
 
 //go:embed assets/script.js
 var scriptText string
-
-var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"style":  func() template.CSS { return template.CSS(styleText) },
-	"script": func() template.JS { return template.JS(scriptText) },
-}).Parse(pageText))
 
 // policy lets nothing in but our own style and script, by their hashes.
 var policy = "default-src 'none'; style-src " + hashSource(styleText) + "; script-src " + hashSource(scriptText) +
@@ -50,10 +41,6 @@ type view struct {
 	Choice  []choice
 	Hint    string
 }
-
-// MaxFile is for the page's script: it says that a file is too large before
-// that is sent.
-func (view) MaxFile() int { return MaxSecret }
 
 type fact struct {
 	Name, Value string
@@ -175,7 +162,7 @@ func refusalTitle(c tools.Code) string {
 // say writes a page.
 func (s *Server) say(w http.ResponseWriter, code int, v view) {
 	var b bytes.Buffer
-	if err := page.Execute(&b, v); err != nil {
+	if err := v.html().Render(&b); err != nil {
 		s.Log.Error("page not written", "error", err)
 		http.Error(w, "the page could not be written", http.StatusInternalServerError)
 		return

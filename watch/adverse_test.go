@@ -72,6 +72,18 @@ func TestTheBrokenLogOfOneBackupHidesNoOther(t *testing.T) {
 	}
 }
 
+func TestALogThatIsInUseIsReadLater(t *testing.T) {
+	p := station(t, "", nil)
+	id := p.AddBackup(duplicatitest.Backup{Name: "Photos"})
+	p.SetOutcome(id, duplicatitest.Outcome{Result: duplicatitest.Fails, Message: "no disk"})
+	p.want("at first", "")
+	p.run(id)
+	p.Inject(duplicatitest.Fault{Prefix: "/api/v1/backup/" + id + "/log", Times: 2, Status: 400, Header: http.Header{"Content-Type": {"application/json"}}, Body: `{"Error":"in use","Code":400,"HelpId":"DatabaseLocked"}`})
+	p.want("its log is in use", "")
+	p.want("and still is", "")
+	p.want("it is free", "+nas/"+id+"/failed")
+}
+
 func TestWhatIsUnknownStaysSoUntilALaterRun(t *testing.T) {
 	everyGeneration(t, func(t *testing.T, g string) {
 		for _, runsBefore := range [][]duplicatitest.Run{nil, {{Ago: time.Hour}}} {

@@ -72,6 +72,28 @@ func TestTheBrokenLogOfOneBackupHidesNoOther(t *testing.T) {
 	}
 }
 
+func TestALogThatCanBeReadAgainIsNotTakenForTheRunItDoesNotHave(t *testing.T) {
+	everyGeneration(t, func(t *testing.T, g string) {
+		p := station(t, g, nil)
+		id := p.AddBackup(duplicatitest.Backup{Name: "Photos"})
+		p.SetOutcome(id, duplicatitest.Outcome{}, duplicatitest.Outcome{Hold: true, HoldStop: true})
+		p.run(id)
+		p.want("after a good run", "")
+		mend := p.Inject(duplicatitest.Fault{Prefix: "/api/v1/backup/" + id + "/log", Status: 500, Header: http.Header{"Content-Type": {"application/json"}}, Body: `{"Error":"An error occurred","Code":500}`})
+		p.Advance(10 * time.Minute)
+		p.run(id)
+		p.want("while the next one runs", "")
+		p.Restart(duplicatitest.RestartOptions{})
+		p.want("it was cut, and the log cannot be read", "+nas/"+id+"/unknown")
+		mend()
+		p.Advance(11 * time.Minute)
+		p.look()
+		if open := p.open(); open != "nas/"+id+"/unknown" {
+			t.Errorf("the log has the run before: open is %q", open)
+		}
+	})
+}
+
 func TestALogThatIsInUseIsReadLater(t *testing.T) {
 	p := station(t, "", nil)
 	id := p.AddBackup(duplicatitest.Backup{Name: "Photos"})

@@ -128,7 +128,7 @@ func lastRun(b duplicati.Backup) int64 {
 // verdict finds how the last run of a backup ended, by its log and by what the
 // server has noted.
 func (s *server) verdict(ctx context.Context, c *duplicati.Client, b duplicati.Backup, was mark) (mark, error) {
-	m := mark{Seen: seen(b), LastRun: lastRun(b), Row: was.Row, newest: latest(b.Facts.LastFinished, b.Facts.LastError)}
+	m := mark{Seen: seen(b), LastRun: lastRun(b), Row: was.Row, Run: was.Run, newest: latest(b.Facts.LastFinished, b.Facts.LastError)}
 	run, unreadable, err := m.read(ctx, c, b.ID)
 	switch {
 	case ofOneBackup(err):
@@ -176,7 +176,9 @@ func (s *server) verdict(ctx context.Context, c *duplicati.Client, b duplicati.B
 			m.rule(duplicati.NotKnown, sch.LastRun, "it began at "+clock(sch.LastRun)+" and left no result in the log", "")
 		}
 	}
-	if m.Verdict == "" && f.LastFinished.After(s.theirs(s.o.Now()).Add(-forgotten)) {
+	switch {
+	case m.Verdict == "" && f.LastFinished.After(s.theirs(s.o.Now()).Add(-forgotten)),
+		m.Verdict != "" && f.LastFinished.After(m.At.Add(slack)) && believed(f.LastFinished):
 		m.rule(duplicati.NotKnown, f.LastFinished, "the server notes that it ran, and its log has no row of it", "")
 	}
 	return m, nil

@@ -228,9 +228,13 @@ func TestARunThatLeavesNothingIsUnknownAndNotGreen(t *testing.T) {
 		if x := p.last(); x.Severity != "unknown" {
 			t.Errorf("the severity is %s", x.Severity)
 		}
-		p.SetOutcome(id, duplicatitest.Outcome{})
+		p.SetOutcome(id, duplicatitest.Outcome{}, duplicatitest.Outcome{Result: duplicatitest.Vanishes})
 		p.run(id)
 		p.want("after a good one", "-nas/"+id+"/unknown")
+		p.run(id)
+		p.want("after one that left no row beside that of the good one", "+nas/"+id+"/unknown")
+		p.restartBot()
+		p.want("after a restart", "+nas/"+id+"/unknown")
 	})
 }
 

@@ -43,7 +43,7 @@ func (g *gate) decide(ctx context.Context, dec Decision) (Approval, error) {
 	s := g.People.Who(dec.Caller)
 	refuse := func(e *Error) (Approval, error) {
 		r := g.record(nil, dec.Caller, s, a.Server)
-		r.Event, r.Operation, r.Approval, r.Card, r.Code, r.Detail = EventRefused, a.Operation, a.ID, a.Card(), e.Code, "decision"
+		r.Event, r.Operation, r.Approval, r.Card, r.Code, r.Detail = EventRefused, a.Operation, a.ID, a.Card(), e.Code, "decision, "+yesNo(dec.Yes)
 		g.refused(ctx, r)
 		return a, e
 	}
@@ -91,10 +91,7 @@ func (g *gate) vote(ctx context.Context, a Approval, s Subject, dec Decision) (A
 	}
 	record := g.record(nil, dec.Caller, s, a.Server)
 	record.Event, record.Operation, record.Target, record.Approval, record.Card = EventVoted, a.Operation, a.Plan.Target.String(), a.ID, a.Card()
-	record.Detail = "no"
-	if dec.Yes {
-		record.Detail = "yes"
-	}
+	record.Detail = yesNo(dec.Yes)
 	if how != "" {
 		record.Detail += ", " + how
 	}
@@ -134,7 +131,17 @@ func (g *gate) vote(ctx context.Context, a Approval, s Subject, dec Decision) (A
 	return g.execute(ctx, voted, dec.Progress)
 }
 
+func yesNo(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "no"
+}
+
 func alreadyDecided(a Approval) *Error {
+	if a.State == StateExpired {
+		return expired(a)
+	}
 	e := Errorf(AlreadyDecided, "request %s is already %s", a.ID, a.State)
 	for _, v := range a.Votes {
 		if !v.Yes || a.Yes() >= a.Need {

@@ -17,6 +17,7 @@ import (
 const (
 	ackWithin    = 2 * time.Second
 	answerWithin = 2500 * time.Millisecond // of an acknowledgement that holds an answer
+	httpWithin   = 2800 * time.Millisecond // of any, by HTTP: later than what came too late for an answer
 	rememberFor  = 25 * time.Hour          // Slack repeats an event for up to a day
 )
 

@@ -8,6 +8,8 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"sync"
+	"time"
 
 	"github.com/slack-go/slack"
 	"github.com/slack-go/slack/slackevents"
@@ -64,6 +66,10 @@ func (a *Adapter) verified(w http.ResponseWriter, r *http.Request) ([]byte, bool
 		return nil, false
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		http.Error(w, "the body is larger than Slack sends", http.StatusRequestEntityTooLarge)
+		return nil, false
+	}
 	if err != nil {
 		http.Error(w, "the body cannot be read", http.StatusBadRequest)
 		return nil, false
@@ -101,33 +107,32 @@ func (a *Adapter) httpEvent(w http.ResponseWriter, body []byte) {
 	a.httpTake(w, delivery{event: &event, key: eventKey(body)})
 }
 
-// httpTake hands d on and answers the request with its acknowledgement.
+// httpTake hands d on and answers the request with its acknowledgement. What is
+// not acknowledged in time is refused from then on, so that nothing is worked on
+// of which Slack has said that it failed.
 func (a *Adapter) httpTake(w http.ResponseWriter, d delivery) {
+	var once sync.Once
 	acked := make(chan any, 1)
 	d.ack = func(_ context.Context, payload any) error {
 		if err := ackSize(payload); err != nil {
 			return err
 		}
-		select {
-		case acked <- payload:
-			return nil
-		default:
-			return errors.New("it was acknowledged already")
-		}
+		err := errors.New("it was acknowledged already, or Slack no longer waits")
+		once.Do(func() { acked <- payload; err = nil })
+		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
-	defer cancel()
+	late := time.AfterFunc(httpWithin, func() { once.Do(func() { close(acked) }) })
+	defer late.Stop()
 	a.take(d)
-	select {
-	case payload := <-acked:
-		if payload == nil {
-			w.WriteHeader(http.StatusOK)
-			return
-		}
+	payload, ok := <-acked
+	switch {
+	case !ok:
+		http.Error(w, "too much is under way", http.StatusServiceUnavailable)
+	case payload == nil:
+		w.WriteHeader(http.StatusOK)
+	default:
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		_ = json.NewEncoder(w).Encode(payload)
-	case <-ctx.Done():
-		http.Error(w, "too much is under way", http.StatusServiceUnavailable)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/duplibot/duplibot/adapters/slack"
 	"github.com/duplibot/duplibot/adapters/slack/slacktest"
+	"github.com/duplibot/duplibot/tools"
 	"github.com/duplibot/duplibot/tools/toolstest"
 )
 
@@ -230,7 +231,7 @@ func TestAClickWithoutItsActionDoesNothing(t *testing.T) {
 }
 
 // httpRig is a bot that Slack calls.
-func httpRig(t *testing.T) *rig {
+func httpRig(t *testing.T, gate ...toolstest.Option) *rig {
 	var handler atomic.Value
 	handler.Store(http.NotFoundHandler())
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
@@ -242,7 +243,7 @@ func httpRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	handler.Store(http.HandlerFunc(http.NotFound))
-	r := newRig(t, setup{slack: slacktest.Options{Manifest: manifest, RequestURLs: slacktest.RequestURLs{
+	r := newRig(t, setup{gate: gate, slack: slacktest.Options{Manifest: manifest, RequestURLs: slacktest.RequestURLs{
 		Commands: front.URL, Interactivity: front.URL, Options: front.URL, Events: front.URL}},
 		options: func(o *slack.Options) { o.HTTP = true }})
 	handler.Store(http.HandlerFunc(r.bot.Handler().ServeHTTP))
@@ -281,6 +282,33 @@ func TestSignedRequestsDoTheSameAsSocketMode(t *testing.T) {
 	r.WaitUpdate(card, slacktest.Saying("Done:"))
 }
 
+type pickIn struct {
+	Thing string `json:"thing" jsonschema:"Which one" tool:"pos,complete=things"`
+	tools.OnServer
+}
+
+func TestAMenuOfAServerThatHangsIsEmptyInTime(t *testing.T) {
+	pick := tools.Define(tools.Spec{Name: "pick", Summary: "Pick a thing", Group: "x", Toolset: "core", Risk: tools.Read},
+		tools.Handler[pickIn, taskOut]{View: func(o taskOut) tools.View { return o.View },
+			Do: func(context.Context, tools.Env, pickIn) (taskOut, error) { return taskOut{}, nil },
+			Complete: map[string]func(context.Context, tools.Env, string) ([]tools.Choice, error){
+				"thing": func(ctx context.Context, _ tools.Env, _ string) ([]tools.Choice, error) {
+					<-ctx.Done()
+					time.Sleep(100 * time.Millisecond) // until the connection is let go
+					return nil, ctx.Err()
+				}}})
+	r := httpRig(t, toolstest.WithOperations(pick))
+	r.types(r.ann, "pick")
+	form := r.WaitModal(r.ann.ID, nil)
+	began := time.Now()
+	if got := r.Suggest(form, "thing", r.ann.ID, ""); len(got) != 0 {
+		t.Errorf("offered %v", got)
+	}
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("Slack does not wait for %s", took)
+	}
+}
+
 func TestARequestWithoutAGoodSignatureIsRefused(t *testing.T) {
 	r := httpRig(t)
 	body := []byte("command=%2Fduplicati&text=start+Photos&user_id=U0ANN&team_id=T0001&channel_id=C0NAS&trigger_id=1.2.3")
@@ -304,9 +332,15 @@ func TestARequestWithoutAGoodSignatureIsRefused(t *testing.T) {
 			t.Errorf("%s: %d", name, code)
 		}
 	}
+	huge := r.SignedRequest("http://bot.example/", form, append(body, make([]byte, 2<<20)...))
+	w := httptest.NewRecorder()
+	r.bot.Handler().ServeHTTP(w, huge)
+	if w.Code != http.StatusRequestEntityTooLarge {
+		t.Errorf("a huge body: %d", w.Code)
+	}
 	// The query is not signed: nothing is read from it.
 	q := r.SignedRequest("http://bot.example/?payload=%7B%22type%22%3A%22block_actions%22%7D", form, []byte("x=1"))
-	w := httptest.NewRecorder()
+	w = httptest.NewRecorder()
 	r.bot.Handler().ServeHTTP(w, q)
 	if w.Code != http.StatusBadRequest {
 		t.Errorf("a payload in the query: %d", w.Code)

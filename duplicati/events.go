@@ -129,11 +129,13 @@ func (c *Client) subscribe(ctx context.Context, op string, g Generation, token s
 	return s, nil
 }
 
-// handshake sorts a refused upgrade.
+// handshake sorts a refused upgrade. No generation refuses one because of the
+// token, but 2.1 with the empty 500 of a session that was ended: tokens are
+// looked at once the websocket is open.
 func (k call) handshake(ctx context.Context, res *http.Response, err error) error {
 	if res != nil && res.StatusCode != http.StatusSwitchingProtocols {
 		e := k.failure(&reply{status: res.StatusCode, header: res.Header})
-		if res.StatusCode == http.StatusOK {
+		if res.StatusCode == http.StatusOK || e.Kind == NotAuthorized && (k.query == nil || res.StatusCode != http.StatusInternalServerError) {
 			e.Kind, e.Text = NotDuplicati, "what answered opens no websocket; a proxy in front must let it through"
 		}
 		return e

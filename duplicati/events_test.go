@@ -133,6 +133,32 @@ func TestWhatOpensNoWebsocketIsSorted(t *testing.T) {
 	}
 }
 
+// A proxy that lets no websocket through ends no session.
+func TestARefusedUpgradeIsNoDeadSession(t *testing.T) {
+	everyGeneration(t, func(t *testing.T, g string) {
+		l := start(t, g, nil)
+		ctx := context.Background()
+		if _, err := l.c.Generation(ctx); err != nil {
+			t.Fatal(err)
+		}
+		for status, header := range map[int]http.Header{401: {"Www-Authenticate": {"Bearer"}, "Content-Type": nil}, 500: {"Content-Type": nil}, 302: {"Location": {"https://login.example.com/?next=x"}}, 403: {"Content-Type": nil}} {
+			remove := l.Inject(duplicatitest.Fault{Prefix: "/notifications", Status: status, Header: header})
+			_, err := l.c.Subscribe(ctx, duplicati.OfState)
+			want := duplicati.NotDuplicati
+			if g == "2.1" && status == 500 {
+				want = duplicati.NotAuthorized // so it says that the session was ended
+			}
+			if duplicati.KindOf(err) != want {
+				t.Errorf("%d: %v, want %s", status, err, want)
+			}
+			remove()
+		}
+		if want := map[bool]int{true: 1}[g == "2.1"]; l.tokens.rejected != want {
+			t.Errorf("%d tokens were called dead, want %d", l.tokens.rejected, want)
+		}
+	})
+}
+
 func TestALostSubscriptionShowsNoToken(t *testing.T) {
 	everyGeneration(t, func(t *testing.T, g string) {
 		l := start(t, g, nil)

@@ -61,7 +61,7 @@ type backupDetail struct {
 	Description      string      `json:"description,omitempty"`
 	Kind             string      `json:"kind"` // backup, sync
 	Schedule         string      `json:"schedule"`
-	LastFinished     string      `json:"last_finished,omitempty"`
+	NewestVersion    string      `json:"newest_version,omitempty"`
 	LastErrorAt      string      `json:"last_error_at,omitempty"`
 	DurationSeconds  int64       `json:"duration_seconds,omitempty"`
 	Versions         *int64      `json:"versions,omitempty"`
@@ -166,7 +166,7 @@ func (i *inspector) prepare(ctx context.Context, list []duplicati.Backup) error 
 }
 
 func (i *inspector) item(b duplicati.Backup) backupItem {
-	item := backupItem{ID: b.ID, Name: b.Name, LastBackup: stamp(b.Facts.LastBackup), facts: b.Facts, repeat: schedule(b.Schedule)}
+	item := backupItem{ID: b.ID, Name: b.Name, LastBackup: stamp(lastGood(b.Facts)), facts: b.Facts, repeat: schedule(b.Schedule)}
 	if b.Schedule != nil {
 		item.NextRun = stamp(b.Schedule.Next)
 	}
@@ -219,7 +219,7 @@ func (i *inspector) overdue(b duplicati.Backup) bool {
 func detailOf(b duplicati.Backup) *backupDetail {
 	d := &backupDetail{
 		Description: cut(b.Description, 500), Kind: "backup", Schedule: schedule(b.Schedule),
-		LastFinished: stamp(b.Facts.LastFinished), LastErrorAt: stamp(b.Facts.LastError), DurationSeconds: int64(b.Facts.LastDuration.Seconds()),
+		NewestVersion: stamp(b.Facts.LastBackup), LastErrorAt: stamp(b.Facts.LastError), DurationSeconds: int64(b.Facts.LastDuration.Seconds()),
 		Versions: b.Facts.Versions, SourceFiles: b.Facts.SourceFiles, SourceBytes: b.Facts.SourceBytes,
 		DestinationBytes: b.Facts.RemoteBytes, FreeBytes: b.Facts.FreeBytes,
 		Destination: destinationOf(b.Destination), MoreDestinations: b.MoreTargets,

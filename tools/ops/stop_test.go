@@ -233,6 +233,30 @@ func TestListBackupsCallsNothingGoodThatIsNot(t *testing.T) {
 	})
 }
 
+func TestListBackupsSaysTheSameToPeopleAndPrograms(t *testing.T) {
+	on(t, func(t *testing.T, g string) {
+		b := start(t, duplicatitest.Options{Generation: g})
+		b.nas.AddBackup(duplicatitest.Backup{Name: "Long", Runs: []duplicatitest.Run{{Ago: 5 * time.Hour, Outcome: duplicatitest.Outcome{Takes: 3 * time.Hour}}}})
+		a := b.do("list-backups", args{"detailed": true})
+		type list struct {
+			Backups []struct {
+				LastBackup time.Time `json:"last_backup"`
+				Detail     struct {
+					NewestVersion time.Time `json:"newest_version"`
+				}
+			}
+		}
+		long := read[list](t, a).Backups[0]
+		if said := a.View.Table.Rows[0][3]; said != long.LastBackup.UTC().Format("2006-01-02 15:04 UTC") {
+			t.Errorf("people are told %s, programs %s", said, long.LastBackup)
+		}
+		// A version is named by when its run began.
+		if took := long.LastBackup.Sub(long.Detail.NewestVersion).Round(time.Minute); took != 3*time.Hour {
+			t.Errorf("from the newest version to the end of its run it is %s", took)
+		}
+	})
+}
+
 func TestStatusCostsOneRequest(t *testing.T) {
 	b := start(t, duplicatitest.Options{})
 	b.do("status", nil)

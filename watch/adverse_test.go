@@ -285,6 +285,53 @@ func TestAWrongClockMakesNobodyLate(t *testing.T) {
 	}
 }
 
+func TestAServerWhoseClockJumpsIsJudgedByIt(t *testing.T) {
+	everyGeneration(t, func(t *testing.T, g string) {
+		p := station(t, g, nil)
+		ours := morning
+		p.o.Now = func() time.Time { return ours }
+		p.restartBot()
+		id := p.AddBackup(duplicatitest.Backup{Name: "Photos", Every: "1D", Next: morning.Add(2 * time.Hour), Runs: []duplicatitest.Run{{Ago: 22 * time.Hour}}})
+		p.want("at first", "")
+		p.freeze()
+		p.Advance(3 * time.Hour)
+		ours = ours.Add(3 * time.Minute)
+		p.want("by its clock it is late", "+nas/"+id+"/overdue")
+	})
+}
+
+// A proxy in front can put its own date into every answer.
+func TestAProxyWithAWrongClockMakesNobodyLateOrEarly(t *testing.T) {
+	for _, off := range []time.Duration{-50 * 365 * 24 * time.Hour, 3 * time.Hour} {
+		everyGeneration(t, func(t *testing.T, g string) {
+			p := station(t, g, nil)
+			id := p.AddBackup(duplicatitest.Backup{Name: "Photos", Every: "1D", Next: morning.Add(2 * time.Hour), Runs: []duplicatitest.Run{{Ago: 22 * time.Hour}}})
+			stands := false // as if its scheduler started nothing
+			for _, path := range []string{"/api/v1/serverstate", "/api/v1/backups"} {
+				var said []byte
+				p.Inject(duplicatitest.Fault{Method: "GET", Prefix: path, Replace: func(status int, header http.Header, body []byte) (int, []byte) {
+					header.Set("Date", p.clock.Now().Add(off).Format(http.TimeFormat))
+					if status != http.StatusOK {
+						return status, body
+					}
+					if said == nil || !stands {
+						said = body
+					}
+					return status, said
+				}})
+			}
+			for range 5 {
+				p.want("at "+p.clock.Now().String(), "")
+				p.Advance(20 * time.Minute)
+			}
+			stands = true
+			p.want("at "+p.clock.Now().String(), "")
+			p.Advance(time.Hour)
+			p.want("late", "+nas/"+id+"/overdue")
+		})
+	}
+}
+
 // A server whose clock was ahead for a time has notes of the future.
 func TestNotesOfTheFutureHideNothingOfToday(t *testing.T) {
 	everyGeneration(t, func(t *testing.T, g string) {

@@ -32,7 +32,9 @@ type server struct {
 	asked   time.Time // when info was read
 	state   duplicati.State
 	life    life
-	ahead   time.Duration // by how much the server's clock is before ours
+	skew    time.Duration // by how much the server's clock was before ours when info was read
+	dated   bool          // the dates of its answers are by that clock
+	ahead   time.Duration // by how much it is before ours
 	list    []duplicati.Backup
 	listed  time.Time                         // when list was read
 	relists bool                              // it was read by the present look
@@ -78,6 +80,16 @@ func (s *server) meet(state duplicati.State, now time.Time) {
 		is.task = max(is.task, a.Task)
 	}
 	s.life = is
+}
+
+// compare learns how the server's clock stands to ours. The date of an answer
+// tells it each time, unless a proxy in front puts in its own.
+func (s *server) compare(date time.Duration, dated bool) {
+	s.skew = 0
+	if !s.info.Time.IsZero() {
+		s.skew = s.info.Time.Sub(s.o.Now())
+	}
+	s.dated = dated && (date-s.skew).Abs() < 2*time.Minute
 }
 
 // theirs is a time of ours by the server's clock.
@@ -158,10 +170,7 @@ func (s *server) ask(ctx context.Context, now time.Time) (changed bool, err erro
 	if err != nil {
 		return false, err
 	}
-	s.ahead = 0
-	if d := state.At.Sub(s.o.Now()); !state.At.IsZero() && d.Abs() > time.Minute {
-		s.ahead = d
-	}
+	read := s.o.Now()
 	s.meet(state, now)
 	restarted := s.life.fresh && s.list != nil
 	if restarted {
@@ -172,6 +181,14 @@ func (s *server) ask(ctx context.Context, now time.Time) (changed bool, err erro
 			return false, err
 		}
 		s.asked = now
+		s.compare(state.At.Sub(read), !state.At.IsZero())
+	}
+	s.ahead = s.skew
+	if s.dated && !state.At.IsZero() {
+		s.ahead = state.At.Sub(read)
+	}
+	if s.ahead.Abs() <= time.Minute {
+		s.ahead = 0
 	}
 	changed = s.life.fresh || state.EventID != s.state.EventID
 	s.relists = changed || len(s.pending) > 0 || now.Sub(s.listed) >= relist

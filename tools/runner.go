@@ -509,7 +509,7 @@ func together(each []Each) View {
 		}
 		v.Table.Total += max(t.Total, len(t.Rows))
 	}
-	v.Headline = fmt.Sprintf("%d servers asked", len(each))
+	v.Headline = fmt.Sprintf("%d %s asked", len(each), plural(len(each), "server", "servers"))
 	if bad > 0 {
 		v.Headline += fmt.Sprintf(", %d %s a look", bad, plural(bad, "needs", "need"))
 	}

@@ -290,8 +290,7 @@ func viewExport(out exportOut) tools.View {
 	}
 	if len(out.Exported) == 0 {
 		v.Table, v.Tone = nil, tools.Notice
-	}
-	if !out.Secrets {
+	} else if !out.Secrets {
 		v.Notes = append(v.Notes, "passwords are not in it: an import asks for them")
 	}
 	if !out.Encrypted {

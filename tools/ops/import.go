@@ -165,7 +165,7 @@ func (p parcel) accept(in importIn, server string, g duplicati.Generation, list 
 	if _, given := p.replace["settings.passphrase"]; !given && p.config.lacksPassphrase() {
 		e := tools.Errorf(tools.SecretNeeded, "the backup is encrypted, and the file does not hold its passphrase, so that the server would refuse it; nothing was imported")
 		if g.Can(duplicati.ReplacesOnImport) {
-			return e.WithHint("give it as backup_passphrase")
+			return e.WithHint("give it with --backup-passphrase")
 		}
 		return e.WithHint("export it with its passwords; a %s server takes no other passphrase on import", g)
 	}

@@ -161,7 +161,7 @@ func TestWhatAnImportReplacesIsReplaced(t *testing.T) {
 			h.nas.AddBackup(duplicatitest.Backup{Name: "Office"})
 			// Without its passphrase the server would refuse it.
 			stripped := h.brings("stripped", exportFile(func(b map[string]any) { b["Settings"] = b["Settings"].([]map[string]any)[:1] }))
-			h.refused("import", args{"file": stripped, "name": "New"}, tools.SecretNeeded, "does not hold its passphrase", "backup_passphrase")
+			h.refused("import", args{"file": stripped, "name": "New"}, tools.SecretNeeded, "does not hold its passphrase", "--backup-passphrase")
 			a, err := h.agreed("import", args{"file": stripped, "name": "New", "backup_url": "new-target", "backup_passphrase": "photos-passphrase"})
 			if err != nil || a.View.Tone != tools.Good {
 				t.Fatalf("%+v %v", a.View, err)

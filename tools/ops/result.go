@@ -148,11 +148,14 @@ func (out *resultOut) judge(f duplicati.Facts, locked bool) {
 func viewResult(out resultOut) tools.View {
 	args := map[string]any{"backup": byID + out.BackupID, "server": out.server}
 	v := tools.View{Next: []tools.Next{{Label: "Run again", Operation: "run", Args: args}}}
-	if out.Outcome == neverRan {
+	verdict := duplicati.Verdict(out.Outcome)
+	switch {
+	case out.Outcome == neverRan:
 		v.Headline, v.Tone = out.Backup+" has never run", tools.Unclear
 		v.Next[0].Label = "Run"
-	} else {
-		verdict := duplicati.Verdict(out.Outcome)
+	case out.Running && verdict == duplicati.NotKnown:
+		v.Headline, v.Tone = out.Backup+" runs at the moment, and how its last run went cannot be read meanwhile", verdictTone[verdict]
+	default:
 		v.Headline, v.Tone = "the last run of "+out.Backup+" "+verdictWords[verdict], verdictTone[verdict]
 	}
 	if out.Why != "" {

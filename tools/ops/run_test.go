@@ -111,6 +111,9 @@ func TestRunWithoutWaitAnswersAtOnceWithATask(t *testing.T) {
 		if r := read[task](t, waited); r.State != "running" || waited.Exit != 2 {
 			t.Errorf("a wait that is over first: %+v, exit %d", r, waited.Exit)
 		}
+		if notes := strings.Join(waited.View.Notes, " "); !strings.Contains(notes, "the time to wait is over, and the backup goes on") {
+			t.Errorf("a wait that is over first says %q", notes)
+		}
 		// What a button or a model would call next works as it stands.
 		b.do(a.View.Follow.Operation, a.View.Follow.Args)
 		b.nas.Finish()
@@ -118,8 +121,8 @@ func TestRunWithoutWaitAnswersAtOnceWithATask(t *testing.T) {
 		r := read[task](t, waited)
 		// 2.1 tells no times, and nobody looked before the end.
 		want := map[bool]string{true: "unknown", false: "succeeded"}[g == "2.1"]
-		if r.State != "over" || r.Outcome != want {
-			t.Errorf("after the end: %+v", r)
+		if r.State != "over" || r.Outcome != want || strings.Contains(strings.Join(waited.View.Notes, " "), "the time to wait is over") {
+			t.Errorf("after the end: %+v, %q", r, waited.View.Notes)
 		}
 	})
 }

@@ -92,6 +92,9 @@ func TestResultTellsTheLastRunAndNothingElse(t *testing.T) {
 		if strings.Contains(string(a.Result), `"outcome":"succeeded"`) == (g == "2.3.1") {
 			t.Errorf("while it runs: %s", a.Result)
 		}
+		if g == "2.3.1" && !strings.HasPrefix(a.View.Headline, "Held runs at the moment") {
+			t.Errorf("while it runs: %s", a.View.Headline)
+		}
 		b.nas.Finish()
 	})
 }

@@ -34,8 +34,20 @@ func (o *operations) wait() tools.Operation {
 			}
 			return nil
 		},
-		Do: o.doWait, View: viewTask, Exit: exitOfTask,
+		Do: o.doWait, View: viewWait, Exit: exitOfTask,
 	})
+}
+
+func viewWait(t taskOut) tools.View {
+	v := viewTask(t)
+	switch {
+	case t.Task == 0 || t.end != nil:
+	case t.State == stateWaiting:
+		v.Notes = append(v.Notes, "the time to wait is over, and its turn has not come yet")
+	default:
+		v.Notes = append(v.Notes, "the time to wait is over, and the backup goes on")
+	}
+	return v
 }
 
 func (o *operations) doWait(ctx context.Context, env tools.Env, in waitIn) (taskOut, error) {

@@ -25,6 +25,9 @@ const demoHelp = `Starts a simulated Duplicati server in this process, with five
 
 By itself it is a prompt that takes the same lines as a terminal or a slash command, for two people, ann and bob. With -- and a command it runs that one. With --mcp it serves an assistant over stdio. With --listen it is the simulated server alone, empty, for any client.`
 
+// released is the generation of servers that most people have by now.
+const released = "2.3.0"
+
 // simulated is what every answer of the demo says.
 const simulated = "simulated"
 
@@ -55,6 +58,9 @@ func demoCommand(ctx context.Context, r *cli.Run) int {
 	}
 	if err != nil {
 		return r.Usage(err)
+	}
+	if o.generation == "" {
+		o.generation = released
 	}
 	if o.listen != "" {
 		say := func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }

@@ -322,9 +322,9 @@ func (r *Run) until(a tools.Approval) string {
 	case left < time.Minute:
 		return "in less than a minute"
 	case left < 2*time.Hour:
-		return fmt.Sprintf("in %d min", int(left.Minutes()))
+		return fmt.Sprintf("in %.0f min", left.Minutes())
 	}
-	return fmt.Sprintf("in %d h", int(left.Hours()))
+	return fmt.Sprintf("in %.0f h", left.Hours())
 }
 
 func errorText(err error) string {

@@ -186,3 +186,30 @@ func TestCompletionOffersWhatIsTakenForIt(t *testing.T) {
 		}
 	}
 }
+
+// TestEachPlanIsBoundToTheAddressOfItsServer: a name can be given to another
+// server, by the config or by --hosturl, while a request waits.
+func TestEachPlanIsBoundToTheAddressOfItsServer(t *testing.T) {
+	h := atHome(t, duplicatitest.Options{})
+	h.nas.AddBackup(duplicatitest.Backup{Name: "Photos", TargetURL: "file:///mnt/photos"})
+	h.brings("file", exportFile(nil))
+	plans := 0
+	each(func(op *tools.Operation, a args) {
+		answer, err := h.Run(h.ann, op.Name, a)
+		if err != nil || answer.Status != tools.Pending {
+			return
+		}
+		h.Clock.Add(2 * time.Hour) // five an hour
+		r, err := h.Desk.Request(t.Context(), answer.Approval.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Plan.Bound("address"); got != h.nas.URL {
+			t.Errorf("%s %v is bound to %q, want %q", op.Name, a, got, h.nas.URL)
+		}
+		plans++
+	})
+	if plans < 8 {
+		t.Errorf("%d plans were looked at", plans)
+	}
+}

@@ -100,15 +100,16 @@ func (o *operations) planDelete(ctx context.Context, env tools.Env, in deleteIn)
 	if err != nil {
 		return tools.Plan{}, err
 	}
-	return deletePlan(key, env.Server, in, b, others, activity, state, g), nil
+	return deletePlan(key, env.Server, c.Origin(), in, b, others, activity, state, g), nil
 }
 
-func deletePlan(key []byte, server string, in deleteIn, b duplicati.Backup, others []string, activity string, state duplicati.State, g duplicati.Generation) tools.Plan {
+func deletePlan(key []byte, server, address string, in deleteIn, b duplicati.Backup, others []string, activity string, state duplicati.State, g duplicati.Generation) tools.Plan {
 	target := tools.Bind("destination digest", duplicati.TargetMAC(b.TargetURL, key))
 	target.Hidden = true
 	p := tools.Plan{
 		Target: tools.Target{Server: server, Kind: "backup", ID: b.ID, Name: b.Name},
 		Facts: []tools.PlanFact{
+			tools.Bind(factAddress, address),
 			tools.Bind("destination", b.Destination.String()), target,
 			tools.Bind("database", b.DBPath),
 			tools.Bind("activity", activity),
@@ -147,7 +148,10 @@ func deletePlan(key []byte, server string, in deleteIn, b duplicati.Backup, othe
 	return p
 }
 
-const factLastError = "last error"
+const (
+	factAddress   = "address" // of the server: its name can be given to another
+	factLastError = "last error"
+)
 
 func deleteEffects(in deleteIn, b duplicati.Backup, others []string) []string {
 	var effects []string

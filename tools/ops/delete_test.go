@@ -54,7 +54,7 @@ func TestADeletePlanShowsWhatIsAtStake(t *testing.T) {
 			}
 		}
 		for _, f := range p.Facts {
-			if binding := strings.Contains("destination destination digest database activity others at this destination", f.Name); f.Binding != binding {
+			if binding := strings.Contains("address destination destination digest database activity others at this destination", f.Name); f.Binding != binding {
 				t.Errorf("%s binds: %t", f.Name, f.Binding)
 			}
 			if strings.Contains(f.Value, "canary") || strings.Contains(f.Value, "photos?") {

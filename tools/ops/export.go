@@ -124,7 +124,7 @@ func (o *operations) planExport(ctx context.Context, env tools.Env, in exportIn)
 	if in.Folder != "" {
 		where = in.Folder
 	}
-	p.Facts = []tools.PlanFact{tools.Bind(factBackups, namesOf(backups)), tools.Show("goes to", where), tools.Show("encrypted", yesNo(!in.Unencrypted)), tools.Show("with passwords", yesNo(in.Secrets))}
+	p.Facts = []tools.PlanFact{tools.Bind(factAddress, c.Origin()), tools.Bind(factBackups, namesOf(backups)), tools.Show("goes to", where), tools.Show("encrypted", yesNo(!in.Unencrypted)), tools.Show("with passwords", yesNo(in.Secrets))}
 	switch {
 	case in.Secrets && in.Unencrypted:
 		p.Effects = append(p.Effects, "whoever can read the files has the passphrases and the storage credentials of these backups")

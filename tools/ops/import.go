@@ -196,7 +196,7 @@ func (o *operations) planImport(ctx context.Context, env tools.Env, in importIn)
 	if err != nil {
 		return tools.Plan{}, err
 	}
-	return importPlan(key, env.Server, p, list), nil
+	return importPlan(key, env.Server, c.Origin(), p, list), nil
 }
 
 const (
@@ -207,13 +207,13 @@ const (
 	factDestination = "destination"
 )
 
-func importPlan(key []byte, server string, p parcel, list []duplicati.Backup) tools.Plan {
+func importPlan(key []byte, server, address string, p parcel, list []duplicati.Backup) tools.Plan {
 	stores, where := place(p.target)
 	hide := func(f tools.PlanFact) tools.PlanFact { f.Hidden = true; return f }
 	plan := tools.Plan{
 		Target: tools.Target{Server: server, Kind: "server", Name: server},
 		Facts: []tools.PlanFact{
-			tools.Bind(factFile, p.sum), tools.Bind(factName, p.name), tools.Bind(factDestination, stores),
+			tools.Bind(factAddress, address), tools.Bind(factFile, p.sum), tools.Bind(factName, p.name), tools.Bind(factDestination, stores),
 			hide(tools.Bind(factTarget, duplicati.TargetMAC(p.target, key))),
 			tools.Show("size", size(int64(p.size))), tools.Show("encrypted file", yesNo(p.encrypted)),
 			tools.Show("sources", p.config.places()), tools.Show("runs", p.config.runsWhen()), tools.Show("options", p.config.options()),

@@ -72,7 +72,7 @@ func (o *operations) planPassword(ctx context.Context, env tools.Env, in passwor
 	digest.Hidden = true
 	return tools.Plan{
 		Target: tools.Target{Server: env.Server, Kind: "server", Name: env.Server},
-		Facts:  []tools.PlanFact{tools.Bind("address", c.Origin()), tools.Show("version", info.Version), tools.Show("machine", info.Machine), digest},
+		Facts:  []tools.PlanFact{tools.Bind(factAddress, c.Origin()), tools.Show("version", info.Version), tools.Show("machine", info.Machine), digest},
 		Effects: []string{
 			"the old password of " + env.Server + " no longer works, for nobody",
 			"the new one is kept in this bot's keyring and used from then on",

@@ -122,7 +122,7 @@ func (o *operations) planPause(ctx context.Context, env tools.Env, in pauseIn) (
 	s := statusOf(env.Server, state, list)
 	p := tools.Plan{
 		Target:  tools.Target{Server: env.Server, Kind: "server", Name: env.Server},
-		Facts:   []tools.PlanFact{tools.Bind("paused", yesNo(state.Paused && state.PauseEnds.IsZero())), tools.Show("backups on it", itoa(int64(len(list))))},
+		Facts:   []tools.PlanFact{tools.Bind(factAddress, c.Origin()), tools.Bind("paused", yesNo(state.Paused && state.PauseEnds.IsZero())), tools.Show("backups on it", itoa(int64(len(list))))},
 		Effects: []string{"no backup of " + env.Server + " starts until somebody resumes it, not even after a restart", "what runs is halted in its place"},
 	}
 	if !in.Until {

@@ -47,7 +47,7 @@ func (o *operations) planToken(ctx context.Context, env tools.Env, in tokenIn) (
 	}
 	return tools.Plan{
 		Target: tools.Target{Server: env.Server, Kind: "server", Name: env.Server},
-		Facts:  []tools.PlanFact{tools.Bind("address", c.Origin()), tools.Show("version", info.Version), tools.Show("goes to", where)},
+		Facts:  []tools.PlanFact{tools.Bind(factAddress, c.Origin()), tools.Show("version", info.Version), tools.Show("goes to", where)},
 		Effects: []string{
 			"whoever has the token can do everything on " + env.Server + " for ten years, without the password",
 			"it cannot be taken back alone: only a restart with --webservice-reset-jwt-config=true ends it, and every other session with it",

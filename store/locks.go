@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/duplibot/duplibot/tools"
@@ -20,7 +21,12 @@ import (
 // Locks are files that the system locks for their holder and frees when it
 // dies. They exclude goroutines of one process as they do processes, and are
 // not re-entrant: who holds a name and asks for it again waits.
-type Locks struct{ dir string }
+type Locks struct {
+	dir string
+
+	mu   sync.Mutex
+	held map[*flock.Flock]struct{} // else memory's sweep would close their files, and free them
+}
 
 var _ tools.Locks = (*Locks)(nil)
 
@@ -40,7 +46,7 @@ func OpenLocks(dir string) (*Locks, error) {
 	if err := folder(dir); err != nil {
 		return nil, fmt.Errorf("open locks: %w", err)
 	}
-	return &Locks{dir}, nil
+	return &Locks{dir: dir, held: map[*flock.Flock]struct{}{}}, nil
 }
 
 // Lock waits for name until ctx ends. release may be called more than once.
@@ -53,7 +59,10 @@ func (l *Locks) Lock(ctx context.Context, name string) (release func(), err erro
 			return nil, fmt.Errorf("lock %s: %w", name, err)
 		}
 		if current(f, path) {
-			return func() { unlock(f, path) }, nil
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.held[f] = struct{}{}
+			return func() { l.unlock(f, path) }, nil
 		}
 		// Its holder removed the file between our open and our lock, so that
 		// ours is a lock that nobody else sees.
@@ -63,10 +72,13 @@ func (l *Locks) Lock(ctx context.Context, name string) (release func(), err erro
 
 // unlock removes the file while it is still locked: whoever has it open finds
 // out by current, and no files are left behind.
-func unlock(f *flock.Flock, path string) {
-	if !f.Locked() {
+func (l *Locks) unlock(f *flock.Flock, path string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, held := l.held[f]; !held {
 		return
 	}
+	delete(l.held, f)
 	os.Remove(path)
 	f.Unlock()
 }

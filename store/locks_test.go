@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/duplibot/duplibot/store"
 )
@@ -185,4 +187,22 @@ func TestTheSystemFreesTheLockOfAKilledProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	release()
+}
+
+// TestALockOutlivesWhoForgetsToReleaseIt: some are held until the process ends.
+func TestALockOutlivesWhoForgetsToReleaseIt(t *testing.T) {
+	locks, err := store.OpenLocks(filepath.Join(t.TempDir(), "locks"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := locks.Lock(t.Context(), "owner"); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		runtime.GC()
+		time.Sleep(10 * time.Millisecond)
+	}
+	if held, err := locks.Held("owner"); err != nil || !held {
+		t.Errorf("it is held: %t, %v", held, err)
+	}
 }

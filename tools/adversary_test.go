@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -396,6 +397,31 @@ func TestWhatNobodyCouldConfirmIsRefusedAtOnce(t *testing.T) {
 	if a, err := g.Run(olaf, "start", map[string]any{"thing": "1"}); err != nil || a.Status != tools.Pending {
 		t.Errorf("what is no worse than a change: %+v %v", a, err)
 	}
+}
+
+// TestWhatIsUnderWayStaysInItsOwnersHands: a process that executes holds a lock
+// that says so, for as long as it lives and not until memory is swept.
+func TestWhatIsUnderWayStaysInItsOwnersHands(t *testing.T) {
+	g := New(t)
+	id := destroyPhotos(t, g, AnnAtTerminal)
+	g.World.Before = func(ctx context.Context, _ string) error {
+		for range 5 {
+			runtime.GC()
+			time.Sleep(10 * time.Millisecond)
+		}
+		other := New(t, After(g))
+		if err := other.Desk.Recover(ctx); err != nil {
+			t.Error(err)
+		}
+		if a, _ := other.Desk.Request(ctx, id); a.State != tools.StateExecuting {
+			t.Errorf("while it is under way another process makes it %s", a.State)
+		}
+		return nil
+	}
+	if a, err := g.Decide(BobAtTerminal, id, true); err != nil || a.State != tools.StateDone {
+		t.Errorf("%s %v", a.State, err)
+	}
+	wantDid(t, g, "destroy nas 1")
 }
 
 func last(records []tools.Record) tools.Record { return records[len(records)-1] }

@@ -1,9 +1,13 @@
 package slack_test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/duplibot/duplibot/adapters/slack"
 	"github.com/duplibot/duplibot/adapters/slack/slacktest"
 	"github.com/duplibot/duplibot/tools"
 	"github.com/duplibot/duplibot/tools/toolstest"
@@ -91,6 +95,91 @@ func TestAdversaryTypesAnApprovalInEverySpelling(t *testing.T) {
 	r.types(r.bob, "list-things")
 	r.said(r.bob, "3 things")
 	r.undone()
+}
+
+func TestAdversaryStepsTheClockBack(t *testing.T) {
+	for name, tc := range map[string]struct {
+		steps []time.Duration
+		card  string
+	}{
+		"after it has expired":       {[]time.Duration{9 * time.Hour, -20 * time.Hour}, "Nothing was done"},
+		"so that it would live long": {[]time.Duration{-20 * time.Hour}, "clock was set back"},
+		"twice":                      {[]time.Duration{-5 * time.Minute, 4 * time.Hour, -3 * time.Hour}, "clock was set back"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, setup{})
+			card := r.request(r.ann)
+			for _, step := range tc.steps {
+				r.gate.Clock.Add(step)
+				r.types(r.ann, "make-token") // so that the gate sees the time
+				waitHealth(t, r, func(h slack.Health) bool { return h.Busy == 0 })
+			}
+			r.Click(card, "approve", r.bob.ID).Acked()
+			r.WaitMessage(r.approve.ID, slacktest.EphemeralFor(r.bob.ID, "expired"))
+			now := r.WaitUpdate(card, slacktest.Saying("Expired:", tc.card))
+			if len(now.Elements()) != 0 {
+				t.Errorf("it offers %v", now.Elements())
+			}
+			r.undone()
+		})
+	}
+}
+
+func TestAdversaryAsksAThousandTimes(t *testing.T) {
+	r := newRig(t, setup{})
+	var all []*slacktest.Delivery
+	for i := range 1000 {
+		text := fmt.Sprintf("destroy %d", i%3+1)
+		switch i % 4 {
+		case 1:
+			text = "make-token"
+		case 3:
+			text = "destroy 1 --server office"
+		}
+		all = append(all, r.Slash(r.ann.ID, r.nas.ID, text))
+	}
+	for _, d := range all {
+		d.Acked() // each is answered within three seconds, if only to say that it is too much
+	}
+	r.types(r.vera, "list-things")
+	r.said(r.vera, "3 things")
+	r.WaitMessage(r.nas.ID, slacktest.EphemeralFor(r.ann.ID, "5 approvals within an hour"))
+	waitHealth(t, r, func(h slack.Health) bool { return h.Busy == 0 })
+	open, err := r.gate.Desk.Requests(t.Context(), tools.Filter{States: []tools.State{tools.StatePending}})
+	if err != nil || len(open) == 0 || len(open) > 5 {
+		t.Fatalf("%d requests are open, %v", len(open), err)
+	}
+	for _, a := range open {
+		r.WaitMessage(r.approve.ID, slacktest.Offering("approve"), slacktest.Saying(a.ID))
+	}
+	cards := map[string]slacktest.Message{}
+	for _, m := range r.alertsIn(r.approve.ID) {
+		e, _ := m.Element("approve")
+		cards[e.Value] = m
+	}
+	if n := len(r.alertsIn(r.approve.ID)); n != len(open) || len(cards) != n {
+		t.Errorf("%d cards of %d requests", n, len(open))
+	}
+	for _, card := range cards { // those that came between are as good as any
+		phrase := ""
+		for _, name := range []string{"Photos", "Mail", "Ledger"} {
+			if strings.Contains(card.AllText(), name) {
+				phrase = name
+			}
+		}
+		if phrase == "" {
+			r.Click(card, "deny", r.bob.ID).Acked()
+			r.WaitUpdate(card, slacktest.Saying("Denied:"))
+			continue
+		}
+		r.approveTyping(card, r.bob, phrase)
+		r.WaitUpdate(card, slacktest.Saying("Done:"))
+	}
+	done := r.gate.World.Did()
+	slices.Sort(done)
+	if n := len(done); n == 0 || n > len(cards) || len(slices.Compact(done)) != n {
+		t.Errorf("%d cards, done %v", len(cards), r.gate.World.Did())
+	}
 }
 
 func TestAdversaryWithoutAuditLogGetsNothing(t *testing.T) {

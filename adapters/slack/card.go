@@ -118,6 +118,9 @@ func (a *Adapter) standing(r tools.Approval) string {
 	case tools.StateDenied:
 		return "Nothing was done." + votes(r)
 	case tools.StateExpired:
+		if r.Updated.Before(r.Expires) {
+			return "The bot's clock was set back, so nobody can tell how long it has waited. Nothing was done. Ask for it again if it is still wanted."
+		}
 		return "Nobody agreed in time. Nothing was done."
 	case tools.StateWithdrawn:
 		return r.Requester + " has withdrawn it. Nothing was done."

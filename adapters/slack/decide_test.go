@@ -136,8 +136,11 @@ func TestAnExpiredCardLosesItsButtonsAndAClickOnItIsAnswered(t *testing.T) {
 		t.Errorf("an expired card offers %v", now.Elements())
 	}
 	r.undone()
+	before := len(r.Messages(r.approve.ID))
 	r.Click(card, "deny", r.bob.ID).Acked() // on the state that he still has on his screen
-	r.WaitMessage(r.approve.ID, slacktest.EphemeralFor(r.bob.ID, "already expired"))
+	r.WaitMessage(r.approve.ID, slacktest.EphemeralFor(r.bob.ID, "has expired", "nothing was done"), slacktest.That("a second time", func(slacktest.Message) bool {
+		return len(r.Messages(r.approve.ID)) > before
+	}))
 }
 
 func TestTwoPeopleClickAtOnceAndItRunsOnce(t *testing.T) {

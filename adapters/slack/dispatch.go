@@ -75,11 +75,33 @@ func (a *Adapter) take(d delivery) {
 	}
 }
 
+// user is whose command, click or event it is.
+func (d delivery) user() string {
+	switch {
+	case d.command != nil:
+		return d.command.UserID
+	case d.interaction != nil:
+		return d.interaction.User.ID
+	case d.event != nil:
+		if opened, ok := d.event.InnerEvent.Data.(*slackevents.AppHomeOpenedEvent); ok {
+			return opened.User
+		}
+	}
+	return ""
+}
+
+// full notes that a lane takes no more.
+func (a *Adapter) full(l *lane) {
+	if n := a.health.busy(); n > 0 {
+		a.Log.Warn("slack lane is full", "lane", l.name, "refused", n)
+	}
+}
+
 // accept acknowledges first and works afterwards.
 func (a *Adapter) accept(l *lane, d delivery, work func(context.Context)) {
-	if !l.reserve() {
-		a.health.busy()
-		a.Log.Warn("slack lane is full", "lane", l.name)
+	who := d.user()
+	if !l.reserve(who) {
+		a.full(l)
 		if d.command != nil {
 			a.acknowledge(d, map[string]string{"response_type": "ephemeral",
 				"text": "Too much is under way at the moment; nothing was done. Try again in a moment."})
@@ -87,12 +109,12 @@ func (a *Adapter) accept(l *lane, d delivery, work func(context.Context)) {
 		return
 	}
 	if !a.acknowledge(d, nil) {
-		l.release()
+		l.release(who)
 		return
 	}
-	l.run(func() {
+	l.run(who, func() {
 		defer a.recovered("delivery")
-		if a.first(d.key) {
+		if a.first(d.key, callWithin) {
 			work(a.jobCtx)
 		}
 	})
@@ -101,13 +123,14 @@ func (a *Adapter) accept(l *lane, d delivery, work func(context.Context)) {
 // answer works first, within the time of an acknowledgement, and sends with it
 // what came out. What is left to do goes on in the lane for calls.
 func (a *Adapter) answer(d delivery, work func(context.Context) (payload any, rest func(context.Context))) {
-	if !a.quick.reserve() {
-		a.health.busy()
+	who := d.user()
+	if !a.quick.reserve(who) {
+		a.full(a.quick)
 		return
 	}
-	a.quick.run(func() {
+	a.quick.run(who, func() {
 		defer a.recovered("answer")
-		if d.interaction.Type == slack.InteractionTypeViewSubmission && !a.first(d.key) {
+		if d.interaction.Type == slack.InteractionTypeViewSubmission && !a.first(d.key, ackWithin) {
 			a.acknowledge(d, nil)
 			return
 		}
@@ -118,15 +141,15 @@ func (a *Adapter) answer(d delivery, work func(context.Context) (payload any, re
 			a.acknowledge(d, payload)
 			return
 		}
-		if !a.calls.reserve() {
-			a.health.busy()
+		if !a.calls.reserve(who) {
+			a.full(a.calls)
 			return
 		}
 		if !a.acknowledge(d, payload) {
-			a.calls.release()
+			a.calls.release(who)
 			return
 		}
-		a.calls.run(func() {
+		a.calls.run(who, func() {
 			defer a.recovered("submission")
 			rest(a.jobCtx)
 		})
@@ -146,11 +169,11 @@ func (a *Adapter) acknowledge(d delivery, payload any) bool {
 // first reports whether this delivery has not been seen: in this process, or in
 // another on the same store. While the store cannot be written the process's own
 // memory has to do, so that reading and denying go on.
-func (a *Adapter) first(key string) bool {
+func (a *Adapter) first(key string, within time.Duration) bool {
 	if !a.seen.add(key, a.Now()) {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), ackWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	first, err := a.Deliveries.Begin(ctx, key, rememberFor)
 	if err != nil {
@@ -188,40 +211,61 @@ func (m *memory) add(key string, now time.Time) bool {
 }
 
 // lane works on a bounded number of jobs at a time, and lets a bounded number
-// wait.
+// wait, of one person only a part of them: whoever asks a thousand times keeps
+// nobody else out.
 type lane struct {
 	name    string
-	room    chan struct{} // all that are here
 	working chan struct{}
 	jobs    sync.WaitGroup
+
+	mu   sync.Mutex
+	room int
+	here int
+	of   map[string]int // by user
 }
+
+// part is which part of a lane's room one person can take.
+const part = 8
 
 func newLane(name string, working, room int) *lane {
-	return &lane{name: name, room: make(chan struct{}, room), working: make(chan struct{}, working)}
+	return &lane{name: name, room: room, working: make(chan struct{}, working), of: map[string]int{}}
 }
 
-// reserve takes a place, if there is one; run or release follows.
-func (l *lane) reserve() bool {
-	select {
-	case l.room <- struct{}{}:
-		return true
-	default:
+// reserve takes a place for a person, if there is one; run or release follows.
+func (l *lane) reserve(who string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.here >= l.room || l.of[who] >= l.room/part {
 		return false
+	}
+	l.here++
+	l.of[who]++
+	return true
+}
+
+func (l *lane) release(who string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.here--
+	if l.of[who]--; l.of[who] == 0 {
+		delete(l.of, who)
 	}
 }
 
-func (l *lane) release() { <-l.room }
-
-func (l *lane) run(job func()) {
+func (l *lane) run(who string, job func()) {
 	l.jobs.Go(func() {
-		defer l.release()
+		defer l.release(who)
 		l.working <- struct{}{}
 		defer func() { <-l.working }()
 		job()
 	})
 }
 
-func (l *lane) busy() int { return len(l.room) }
+func (l *lane) busy() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.here
+}
 
 func (l *lane) wait() { l.jobs.Wait() }
 

@@ -31,6 +31,8 @@ type health struct {
 	last    string
 	lastAt  time.Time
 	refused int
+	said    int       // how many of them the log has
+	saidAt  time.Time // when it was told
 }
 
 func (h *health) up(n int, now time.Time) {
@@ -61,10 +63,16 @@ func (h *health) failed(err error) {
 	h.last, h.lastAt = err.Error(), time.Now()
 }
 
-func (h *health) busy() {
+// busy counts what was refused, and returns once a minute how many of them the
+// log does not have yet: a line for each would fill a disk.
+func (h *health) busy() (unsaid int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.refused++
+	if now := time.Now(); now.Sub(h.saidAt) > time.Minute {
+		unsaid, h.said, h.saidAt = h.refused-h.said, h.refused, now
+	}
+	return unsaid
 }
 
 // Health tells how the connection with Slack is, for status and doctor.

@@ -418,6 +418,36 @@ func TestFiftyHangingCallsKeepNobodyFromBeingAnswered(t *testing.T) {
 	}
 }
 
+func TestWhoFloodsTheBotKeepsNobodyElseOut(t *testing.T) {
+	world := toolstest.NewWorld()
+	release := make(chan struct{})
+	world.Before = func(ctx context.Context, name string) error {
+		if name == "start" {
+			<-release
+		}
+		return nil
+	}
+	r := newRig(t, setup{gate: []toolstest.Option{toolstest.WithOperations(world.Operations()...)}})
+	t.Cleanup(func() { close(release) })
+	card := r.request(r.ann)
+	said := 0
+	for range 700 {
+		if ack := r.Slash(r.olaf.ID, r.nas.ID, "start Photos").Acked(); strings.Contains(string(ack.Payload), "Too much is under way") {
+			said++
+		}
+	}
+	if said < 600 {
+		t.Errorf("%d of 700 were told that it is too much", said)
+	}
+	r.types(r.vera, "list-things")
+	r.said(r.vera, "3 things")
+	r.Click(card, "deny", r.bob.ID).Acked()
+	r.WaitUpdate(card, slacktest.Saying("Denied:"))
+	if h := r.bot.Health(); h.Refused != said {
+		t.Errorf("%d were refused, and %d are counted", said, h.Refused)
+	}
+}
+
 func BenchmarkAcknowledgement(b *testing.B) {
 	took := acknowledged(b, b.N, b.ResetTimer)
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")

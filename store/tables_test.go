@@ -20,7 +20,7 @@ func TestATokenIsFoundUntilItIsRevoked(t *testing.T) {
 	if err := db.Tokens.Create(ctx, token); err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Tokens.Create(ctx, store.Token{ID: "t2", Name: "bob-laptop", Person: "bob", Hash: "bb"}); err != nil {
+	if err := db.Tokens.Create(ctx, store.Token{ID: "t2", Name: "bob-laptop", Person: "bob", Maker: "ann", Hash: "bb"}); err != nil {
 		t.Fatal(err)
 	}
 	wantCode(t, db.Tokens.Create(ctx, store.Token{ID: "t3", Name: "ann-laptop", Person: "bob", Hash: "cc"}), tools.Conflict)
@@ -41,6 +41,11 @@ func TestATokenIsFoundUntilItIsRevoked(t *testing.T) {
 	}
 	if got, err := db.Tokens.ByHash(ctx, "bb"); err != nil || got.Ceiling != tools.Nobody || got.Toolsets != nil {
 		t.Errorf("a token without limits is %+v, %v", got, err)
+	}
+	for name, want := range map[string]string{"bob-laptop": "ann", "ann-laptop": "", "nobody's": ""} {
+		if by, err := db.Tokens.MadeBy(ctx, name); err != nil || by != want {
+			t.Errorf("%s was made by %q, %v; want %q", name, by, err, want)
+		}
 	}
 	for range 2 {
 		got, err := db.Tokens.Revoke(ctx, "ann-laptop")

@@ -25,6 +25,7 @@ type Token struct {
 	ID       string     `json:"id"`
 	Name     string     `json:"name"` // "ann-laptop", unique
 	Person   string     `json:"person"`
+	Maker    string     `json:"maker,omitempty"`    // who made it in that person's name, "" for himself
 	Hash     string     `json:"-"`                  // SHA-256 of the token, hex
 	Ceiling  tools.Role `json:"ceiling,omitempty"`  // Nobody is no limit
 	Toolsets []string   `json:"toolsets,omitempty"` // nil is no limit; empty allows none
@@ -37,7 +38,7 @@ type Token struct {
 // for each call.
 const lastUsedStep = time.Minute
 
-const tokenColumns = `id, name, person, hash, ceiling, toolsets, created, last_used, revoked`
+const tokenColumns = `id, name, person, maker, hash, ceiling, toolsets, created, last_used, revoked`
 
 // Create stores t. A name that is taken, by a revoked token too, is an Error of
 // code Conflict: records name tokens by it.
@@ -54,8 +55,8 @@ func (s *Tokens) Create(ctx context.Context, t Token) error {
 		t.Created = s.db.now()
 	}
 	_, err = s.db.exec(ctx, "store token "+t.Name,
-		`INSERT INTO tokens (`+tokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0)`,
-		t.ID, t.Name, t.Person, t.Hash, ceiling, string(toolsets), millis(t.Created))
+		`INSERT INTO tokens (`+tokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0)`,
+		t.ID, t.Name, t.Person, t.Maker, t.Hash, ceiling, string(toolsets), millis(t.Created))
 	if isDuplicate(err) {
 		return tools.Errorf(tools.Conflict, "there is a token %.40q already; nothing was made", t.Name).
 			WithHint("give another name; the name of a revoked token is not used again").Because(err)
@@ -98,6 +99,16 @@ func (s *Tokens) finder(ctx context.Context) (*sql.Stmt, error) {
 	return s.find, err
 }
 
+// MadeBy returns who made the token of that name for another person, "" when
+// there is none.
+func (s *Tokens) MadeBy(ctx context.Context, name string) (person string, err error) {
+	err = s.db.reader.QueryRowContext(ctx, `SELECT maker FROM tokens WHERE name = $1`, name).Scan(&person)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return person, readable("see who made token "+name, err)
+}
+
 // Touch notes that t, as ByHash returned it, is used now. It is apart from
 // ByHash because reads go on when the store cannot be written.
 func (s *Tokens) Touch(ctx context.Context, t Token) error {
@@ -137,7 +148,7 @@ func scanToken(row interface{ Scan(...any) error }) (Token, error) {
 	var t Token
 	var ceiling, toolsets string
 	var created, lastUsed, revoked int64
-	err := row.Scan(&t.ID, &t.Name, &t.Person, &t.Hash, &ceiling, &toolsets, &created, &lastUsed, &revoked)
+	err := row.Scan(&t.ID, &t.Name, &t.Person, &t.Maker, &t.Hash, &ceiling, &toolsets, &created, &lastUsed, &revoked)
 	if err != nil {
 		return Token{}, err
 	}

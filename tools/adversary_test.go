@@ -3,8 +3,10 @@ package tools_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -422,6 +424,54 @@ func TestWhatIsUnderWayStaysInItsOwnersHands(t *testing.T) {
 		t.Errorf("%s %v", a.State, err)
 	}
 	wantDid(t, g, "destroy nas 1")
+}
+
+// makers is who made which token for somebody else.
+type makers map[tools.Identity]string
+
+func (m makers) MadeBy(_ context.Context, id tools.Identity) (string, error) {
+	if m == nil {
+		return "", errors.New("the store is closed")
+	}
+	return m[id], nil
+}
+
+// TestWhoMadeATokenForAnotherAgreesToNothingByIt: he has seen it, and can ask by
+// it in the other's name.
+func TestWhoMadeATokenForAnotherAgreesToNothingByIt(t *testing.T) {
+	assistant := tools.Caller{Identity: "mcp:bobs", Person: "bob", Surface: tools.MCP}
+	made := WithOptions(func(o *tools.Options) { o.Tokens = makers{"mcp:bobs": "ann"} })
+	cleo := tools.Caller{Identity: "uid:1004", Surface: tools.CLI}
+	three := append([]tools.Person{{Name: "cleo", Identities: []tools.Identity{cleo.Identity}, Roles: []string{"viewer", "approver"}}}, Usual...)
+	g := New(t, WithPeople(three), made)
+	id := destroyPhotos(t, g, assistant)
+	for _, c := range []tools.Caller{AnnAtTerminal, AnnInSlack, BobAtTerminal} {
+		_, err := g.Decide(c, id, true)
+		wantCode(t, err, tools.Denied)
+	}
+	if r, _ := g.Desk.Request(context.Background(), id); !slices.Equal(g.Policy.Deciders(r), []string{"cleo"}) {
+		t.Errorf("can decide: %v", g.Policy.Deciders(r))
+	}
+	wantDid(t, g)
+	if _, err := g.Decide(cleo, id, true); err != nil {
+		t.Fatal(err)
+	}
+	wantDid(t, g, "destroy nas 1")
+
+	// Where nobody else is left it is refused when it is asked for.
+	g = New(t, made)
+	_, err := g.Run(assistant, "destroy", map[string]any{"thing": "1"})
+	if e := wantCode(t, err, tools.TooFewApprovers); !strings.Contains(e.Error(), "ann made the token of bob") {
+		t.Error(e)
+	}
+	if _, err := g.Run(assistant, "start", map[string]any{"thing": "1"}); err != nil {
+		t.Errorf("what needs nobody: %v", err)
+	}
+	// What cannot be known is refused.
+	g = New(t, WithOptions(func(o *tools.Options) { o.Tokens = makers(nil) }))
+	if a, err := g.Run(assistant, "destroy", map[string]any{"thing": "1"}); err == nil {
+		t.Errorf("%+v", a)
+	}
 }
 
 func last(records []tools.Record) tools.Record { return records[len(records)-1] }

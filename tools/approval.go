@@ -55,13 +55,16 @@ type Approval struct {
 	Risk      Risk            `json:"risk"`
 	Caller    Caller          `json:"caller"`
 	Requester string          `json:"requester"` // the person's name
-	Reason    string          `json:"reason,omitempty"`
-	Verdict   Verdict         `json:"verdict"`
-	Need      int             `json:"need"`            // how many yes votes
-	Rule      string          `json:"rule"`            // which rule decided
-	Policy    string          `json:"policy"`          // version the request is bound to
-	Needs     []string        `json:"needs,omitempty"` // secrets still to be entered, in input
-	Plan      Plan            `json:"plan"`
+	// MadeBy is who made the token that asks in the requester's name, "" for
+	// the requester himself: he may hold it, and is no other person.
+	MadeBy  string   `json:"made_by,omitempty"`
+	Reason  string   `json:"reason,omitempty"`
+	Verdict Verdict  `json:"verdict"`
+	Need    int      `json:"need"`            // how many yes votes
+	Rule    string   `json:"rule"`            // which rule decided
+	Policy  string   `json:"policy"`          // version the request is bound to
+	Needs   []string `json:"needs,omitempty"` // secrets still to be entered, in input
+	Plan    Plan     `json:"plan"`
 	// Fingerprint is an HMAC over the call, the IDs, the binding facts and the
 	// policy version. It never leaves the process.
 	Fingerprint string          `json:"fingerprint"`

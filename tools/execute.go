@@ -289,11 +289,24 @@ func (g *gate) stored(a Approval) (*Operation, bound, error) {
 // own takes the lock that says, while this process lives, that what it
 // executes is in hands.
 func (g *gate) own(ctx context.Context) error {
-	g.ownerOnce.Do(func() {
-		g.owner = "owner " + randomHex(8)
-		_, g.ownerErr = g.Locks.Lock(ctx, g.owner)
-	})
-	return g.ownerErr
+	g.owning.Lock()
+	defer g.owning.Unlock()
+	if g.owner != "" {
+		return nil
+	}
+	name := "owner " + randomHex(8)
+	_, err := g.Locks.Lock(ctx, name) // held until the process ends
+	if err == nil {
+		g.owner = name
+	}
+	return err
+}
+
+// owns reports whether this process executes what was approved.
+func (g *gate) owns() bool {
+	g.owning.Lock()
+	defer g.owning.Unlock()
+	return g.owner != ""
 }
 
 // Recover takes up, at start and now and then, what an earlier process left:
@@ -321,7 +334,7 @@ func (d *Desk) Recover(ctx context.Context) error {
 				g.Log.Warn("request is unknown", "id", a.ID, "error", err)
 			}
 		case StateApproved:
-			if g.now().Sub(a.Updated) < lockWithin && d.g.owner != "" {
+			if g.now().Sub(a.Updated) < lockWithin && g.owns() {
 				continue // the process that took the last vote is about to run it
 			}
 			if _, err := g.execute(ctx, a, nil); err != nil {

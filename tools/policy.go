@@ -267,6 +267,8 @@ func (p *Policy) MayDecide(a Approval, s Subject, surface Surface) *Error {
 	switch {
 	case s.Name == a.Requester:
 		return refuse("you asked for this yourself; another person must agree")
+	case s.Name == a.MadeBy:
+		return refuse("you made the token by which this was asked for; another person must agree")
 	case s.Root:
 		return refuse("root is never another person; decide it under your own account")
 	case !s.Approver:
@@ -282,7 +284,7 @@ func (p *Policy) Deciders(a Approval) []string {
 	}
 	var names []string
 	for _, name := range p.approvers {
-		if name != a.Requester {
+		if name != a.Requester && name != a.MadeBy {
 			names = append(names, name)
 		}
 	}

@@ -39,6 +39,9 @@ func (g *gate) request(ctx context.Context, op *Operation, b bound, call Call, s
 		Needs: b.needs, State: StatePending, Created: now, Updated: now,
 		Asks: ruling.Verdict == Approve || !call.Caller.Surface.Human(),
 	}
+	if err := g.madeBy(ctx, op, call, s, &a); err != nil {
+		return Answer{}, err
+	}
 	a.Same = g.mac("same", a.Requester, a.Operation, a.Server, string(a.Args))
 	if at, err := g.Approvals.DeniedSince(ctx, a.Same, now.Add(-pauseOnDeny)); err != nil {
 		return Answer{}, err
@@ -104,6 +107,22 @@ func (g *gate) request(ctx context.Context, op *Operation, b bound, call Call, s
 		g.notify(stored)
 	}
 	return g.pending(op, stored), nil
+}
+
+// madeBy finds who made the token that asks, and refuses what then nobody else
+// could agree to.
+func (g *gate) madeBy(ctx context.Context, op *Operation, call Call, s Subject, a *Approval) (err error) {
+	if g.Tokens == nil || call.Caller.Person == "" {
+		return nil
+	}
+	if a.MadeBy, err = g.Tokens.MadeBy(ctx, call.Caller.Identity); err != nil || a.MadeBy == "" {
+		return err
+	}
+	if a.Verdict == Approve && len(g.Policy.Deciders(*a)) < a.Need {
+		return g.refuse(ctx, op, call, s, Errorf(TooFewApprovers, "%s is refused: %s made the token of %s, so that too few others could agree; nothing was done", op.Name, a.MadeBy, s.Name).
+			WithHint("%s can make a token of his or her own: duplibot token create", s.Name))
+	}
+	return nil
 }
 
 func wasDenied(at time.Time) *Error {

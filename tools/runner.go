@@ -30,6 +30,13 @@ type Memberships interface {
 	Groups(ctx context.Context, id Identity) ([]Identity, error)
 }
 
+// Tokens knows who made the tokens of assistants.
+type Tokens interface {
+	// MadeBy returns who made the token behind an identity in another person's
+	// name, "" when he made it himself.
+	MadeBy(ctx context.Context, id Identity) (person string, err error)
+}
+
 // Step is a point in the life of a call that changes something. Tests stop
 // the process there.
 type Step string
@@ -53,6 +60,7 @@ type Options struct {
 	Vault       Vault
 	Servers     ServerNames
 	Memberships Memberships
+	Tokens      Tokens
 	Notifier    Notifier
 	Key         []byte                                // for fingerprints, 32 bytes
 	KeyOf       func(context.Context) ([]byte, error) // in the place of Key, where it takes a keyring: asked once, when first needed
@@ -72,9 +80,8 @@ type Desk struct{ g *gate }
 
 type gate struct {
 	Options
-	owner     string
-	ownerOnce sync.Once
-	ownerErr  error
+	owning sync.Mutex
+	owner  string
 
 	mu    sync.Mutex
 	floor time.Time

@@ -250,6 +250,9 @@ func (a *admin) createToken(ctx context.Context, c tools.Caller, in tokenArgs) (
 		ID: hex.EncodeToString(sum[:4]), Name: in.Name, Person: in.Person, Hash: hex.EncodeToString(sum[:]),
 		Ceiling: ceiling, Toolsets: in.Toolsets, Created: a.now(),
 	}
+	if t.Person != self.Name {
+		t.Maker = self.Name
+	}
 	if err := a.recordToken(ctx, db, c, self, "made for "+t.Person+": "+t.Name); err != nil {
 		return none, err
 	}

@@ -122,7 +122,7 @@ func newBot(cfg *config.Config, o botOptions) (*bot, error) {
 	}}
 	b.runner, b.desk, err = tools.New(tools.Options{
 		Registry: b.registry, People: b.people, Policy: b.policy, Approvals: b.store, Audit: b.store, Locks: b.locks,
-		Vault: b.vault, Servers: b.servers, Memberships: b.members, Notifier: b.notify, KeyOf: b.keys.Fingerprint,
+		Vault: b.vault, Servers: b.servers, Memberships: b.members, Tokens: b.store, Notifier: b.notify, KeyOf: b.keys.Fingerprint,
 		Explain: auth.Explain, Pages: o.Pages, Log: o.Log, Now: o.Now, OnStep: o.OnStep,
 	})
 	if err != nil {

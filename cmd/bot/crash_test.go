@@ -117,7 +117,7 @@ func crashBot(url, state, key string, onStep func(tools.Step)) (*bot, error) {
 	return newBot(&config.Config{
 		Servers: []config.Server{{Name: "nas", URL: url, Password: ref}}, DefaultServer: "nas",
 		Store:   config.Store{Path: filepath.Join(state, "duplibot.db")},
-		People:  []config.Person{{Name: "owner", Identities: []string{id, "uid:4242"}, Roles: []string{"admin", "approver"}}},
+		People:  []config.Person{{Name: "owner", Identities: []string{id, "uid:4242"}, Roles: []string{"admin", "approver"}}, {Name: "other", Roles: []string{"operator"}}},
 		Folders: config.Folders{Export: filepath.Join(state, "exports")},
 	}, botOptions{Ring: ring, OnStep: onStep})
 }

@@ -141,6 +141,19 @@ func (s *lateStore) Seen(ctx context.Context, now time.Time, reset bool) (time.T
 	return db.Approvals.Seen(ctx, now, reset)
 }
 
+// MadeBy fulfils tools.Tokens.
+func (s *lateStore) MadeBy(ctx context.Context, id tools.Identity) (string, error) {
+	name, is := strings.CutPrefix(string(id), "mcp:")
+	if !is {
+		return "", nil
+	}
+	db, err := s.DB(ctx)
+	if err != nil {
+		return "", err
+	}
+	return db.Tokens.MadeBy(ctx, name)
+}
+
 func (s *lateStore) DeniedSince(ctx context.Context, same string, since time.Time) (time.Time, error) {
 	db, err := s.DB(ctx)
 	if err != nil {

@@ -54,6 +54,13 @@ func TestARevokedTokenHasNothingLeftToBeAgreedTo(t *testing.T) {
 		return a.Approval.ID
 	}
 	admin("token-create", `{"name":"laptop"}`)
+	if by, err := b.store.MadeBy(ctx, "mcp:laptop"); err != nil || by != "" {
+		t.Errorf("his own token was made by %q, %v", by, err)
+	}
+	admin("token-create", `{"name":"theirs","person":"other"}`)
+	if by, err := b.store.MadeBy(ctx, "mcp:theirs"); err != nil || by != "owner" {
+		t.Errorf("another person's token was made by %q, %v", by, err)
+	}
 	admin("token-create", `{"name":"phone"}`)
 	stolen := ask(tools.Caller{Identity: "mcp:laptop", Person: "owner", Surface: tools.MCP}, "Photos")
 	other := ask(tools.Caller{Identity: "mcp:phone", Person: "owner", Surface: tools.MCP}, "Mail")

@@ -63,20 +63,21 @@ func onWire(t *testing.T, o duplicati.Options, answer func(n int64, c net.Conn, 
 
 const head = "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\n"
 
-func zipped(size int) []byte {
+// zipped is a little that becomes much: megabytes of blanks.
+func zipped(megabytes int) []byte {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
-	io.CopyN(w, zeros{}, int64(size))
+	blanks := bytes.Repeat([]byte(" "), 1<<20)
+	for range megabytes {
+		w.Write(blanks)
+	}
 	w.Close()
 	return b.Bytes()
 }
 
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) { return copy(p, bytes.Repeat([]byte(" "), len(p))), nil }
-
 func TestOddAnswersAreSortedAndNoneOfThemIsASuccess(t *testing.T) {
 	const good = `{"Status":"OK","ID":7}`
+	flood := zipped(20)
 	drip := func(c net.Conn, text string) {
 		for {
 			if _, err := io.WriteString(c, text); err != nil {
@@ -113,7 +114,7 @@ func TestOddAnswersAreSortedAndNoneOfThemIsASuccess(t *testing.T) {
 		{"compressed garbage", func(c net.Conn) { io.WriteString(c, head+"Content-Encoding: gzip\r\n\r\n"+good) }, duplicati.Unreadable, true},
 		{"a compressed flood", func(c net.Conn) {
 			io.WriteString(c, head+"Content-Encoding: gzip\r\n\r\n")
-			c.Write(zipped(300 << 20))
+			c.Write(flood)
 		}, duplicati.TooLarge, true},
 		{"compressed as nobody asked for", func(c net.Conn) { io.WriteString(c, head+"Content-Encoding: br\r\n\r\n\x8b\x02\x80") }, duplicati.Unreadable, true},
 		{"slow for ever", func(c net.Conn) { io.WriteString(c, head+"\r\n"); drip(c, " ") }, duplicati.TimedOut, true},
@@ -137,7 +138,7 @@ func TestOddAnswersAreSortedAndNoneOfThemIsASuccess(t *testing.T) {
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			t.Parallel()
-			client := onWire(t, duplicati.Options{Timeout: 5 * time.Second}, func(_ int64, c net.Conn, _ *http.Request) { x.answer(c) })
+			client := onWire(t, duplicati.Options{Timeout: 10 * time.Second}, func(_ int64, c net.Conn, _ *http.Request) { x.answer(c) })
 			task, err := client.Run(context.Background(), "1", false)
 			if x.want == "" {
 				if err != nil || task != 7 {
@@ -157,10 +158,10 @@ func TestOddAnswersAreSortedAndNoneOfThemIsASuccess(t *testing.T) {
 }
 
 func TestACompressedFloodTakesLittleMemory(t *testing.T) {
-	bomb := zipped(1 << 30)
+	flood := zipped(60)
 	client := onWire(t, duplicati.Options{}, func(_ int64, c net.Conn, _ *http.Request) {
 		io.WriteString(c, head+"Content-Encoding: gzip\r\n\r\n")
-		c.Write(bomb)
+		c.Write(flood)
 	})
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

@@ -16,6 +16,9 @@ import (
 // What goes wrong around the servers and the bot: nothing that happens to a
 // backup is lost by it, told twice, or called over.
 
+// longLogin is for tests in which hours pass: a login is work.
+func longLogin(o *duplicatitest.Options) { o.AccessLife = 30 * 24 * time.Hour }
+
 func (p *post) client() *duplicati.Client {
 	c, _ := p.o.Clients.Client(context.Background(), "nas")
 	return c
@@ -109,7 +112,7 @@ func TestALogThatIsInUseIsReadLater(t *testing.T) {
 func TestWhatIsUnknownStaysSoUntilALaterRun(t *testing.T) {
 	everyGeneration(t, func(t *testing.T, g string) {
 		for _, runsBefore := range [][]duplicatitest.Run{nil, {{Ago: time.Hour}}} {
-			p := station(t, g, nil)
+			p := station(t, g, longLogin)
 			id := p.AddBackup(duplicatitest.Backup{Name: "Photos", TargetURL: "file:///data/dst?auth-password=x", Runs: runsBefore})
 			p.want("at first", map[bool]string{true: "", false: "+nas/" + id + "/warned"}[g == "2.1" || runsBefore == nil])
 			open := p.open()
@@ -256,7 +259,7 @@ func TestAWrongClockMakesNobodyLate(t *testing.T) {
 	for _, off := range []time.Duration{26 * time.Hour, 90 * time.Minute, -90 * time.Minute, -26 * time.Hour} {
 		t.Run(off.String(), func(t *testing.T) {
 			everyGeneration(t, func(t *testing.T, g string) {
-				p := station(t, g, nil)
+				p := station(t, g, longLogin)
 				p.o.Now = func() time.Time { return p.clock.Now().Add(off) } // the bot's
 				p.restartBot()
 				id := p.AddBackup(duplicatitest.Backup{Name: "Photos", Every: "1D", Next: morning.Add(2 * time.Hour), Runs: []duplicatitest.Run{{Ago: 22 * time.Hour}}})
@@ -390,7 +393,7 @@ func TestAnotherTimeZoneIsNoticed(t *testing.T) {
 
 func TestARunThatNeverEndsIsToldAlthoughItMoves(t *testing.T) {
 	everyGeneration(t, func(t *testing.T, g string) {
-		p := station(t, g, nil)
+		p := station(t, g, longLogin)
 		p.SetOutcome("", duplicatitest.Outcome{Hold: true})
 		moved := 0
 		p.Inject(duplicatitest.Fault{Method: "GET", Prefix: "/api/v1/progressstate", Replace: func(status int, _ http.Header, body []byte) (int, []byte) {

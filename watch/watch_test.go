@@ -673,7 +673,7 @@ func inZone(name string) func(int, http.Header, []byte) (int, []byte) {
 
 func TestABackupThatRunsOverAChangeOfTheClocksIsNeverLate(t *testing.T) {
 	everyGeneration(t, func(t *testing.T, g string) {
-		p := station(t, g, nil)
+		p := station(t, g, longLogin)
 		p.Inject(duplicatitest.Fault{Method: "GET", Prefix: "/api/v1/systeminfo", Replace: inZone("Europe/Berlin")})
 		p.Advance(time.Date(2026, 10, 24, 0, 0, 0, 0, time.UTC).Sub(morning))
 		p.AddBackup(duplicatitest.Backup{Name: "Photos", Every: "1D", Next: time.Date(2026, 10, 24, 0, 30, 0, 0, time.UTC)})

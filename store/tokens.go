@@ -80,23 +80,22 @@ func (s *Tokens) ByHash(ctx context.Context, hash string) (Token, error) {
 // for that does too.
 func (s *Tokens) byHash(ctx context.Context, hash string) (Token, error) {
 	const what = "read token"
-	find, err := s.finder(ctx)
-	if err != nil {
+	if err := s.prepare(ctx); err != nil {
 		return Token{}, readable(what, err)
 	}
-	t, err := scanToken(find.QueryRowContext(context.WithoutCancel(ctx), hash))
+	t, err := scanToken(s.find.QueryRowContext(context.WithoutCancel(ctx), hash))
 	return t, readable(what, err)
 }
 
-func (s *Tokens) finder(ctx context.Context) (*sql.Stmt, error) {
+// prepare makes the statement where there is none yet. The pool's end is its
+// end.
+func (s *Tokens) prepare(ctx context.Context) (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.find != nil {
-		return s.find, nil
+	if s.find == nil {
+		s.find, err = s.db.reader.PrepareContext(ctx, `SELECT `+tokenColumns+` FROM tokens WHERE hash = $1 AND revoked = 0`)
 	}
-	var err error
-	s.find, err = s.db.reader.PrepareContext(ctx, `SELECT `+tokenColumns+` FROM tokens WHERE hash = $1 AND revoked = 0`)
-	return s.find, err
+	return err
 }
 
 // MadeBy returns who made the token of that name for another person, "" when

@@ -40,7 +40,7 @@ var lines = map[string][]string{
 	"progress":            {"", "Long"},
 	"result":              {"Photos", "Canary", "Long"},
 	"stop":                {"Long --abort --seconds 20"},
-	"export":              {"all --encryption-passphrase generate --overwrite", "Photos --export-passwords --encryption-passphrase photos-passphrase --overwrite"},
+	"export":              {"all --encryption-passphrase generate", "Photos --export-passwords --encryption-passphrase photos-passphrase --overwrite"},
 	"import":              {"office.json --name Office-$N --backup-url target-$N --backup-passphrase photos-passphrase"},
 	"delete":              {shown + "-$N"},
 	"status":              {""},

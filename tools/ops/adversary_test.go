@@ -213,3 +213,46 @@ func TestEachPlanIsBoundToTheAddressOfItsServer(t *testing.T) {
 		t.Errorf("%d plans were looked at", plans)
 	}
 }
+
+// TestNoAssistantReplacesAnExport: what is in the export folder may be the only
+// copy of a configuration, with the passphrase of its backup.
+func TestNoAssistantReplacesAnExport(t *testing.T) {
+	h := atHome(t, duplicatitest.Options{})
+	h.nas.AddBackup(duplicatitest.Backup{Name: "Photos"})
+	file := h.path("export", "1-Photos.json.aes")
+	if err := os.WriteFile(file, []byte("the only copy"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a, err := h.Run(toolstest.AnnsAssistant, "export", args{"backups": []string{"all"}, "encryption_passphrase": "generate", "overwrite": true})
+	if err != nil || a.Status != tools.Pending {
+		t.Errorf("%+v %v", a, err)
+	}
+	if _, err := h.Run(toolstest.AnnsAssistant, "export", args{"backups": []string{"all"}, "encryption_passphrase": "photos-passphrase"}); err != nil {
+		t.Error(err)
+	}
+	if data, err := os.ReadFile(file); err != nil || string(data) != "the only copy" {
+		t.Errorf("it is %q, %v", data, err)
+	}
+	done, err := h.Decide(toolstest.BobAtTerminal, a.Approval.ID, true)
+	if err != nil || done.State != tools.StateDone || !strings.Contains(strings.Join(done.Plan.Effects, " "), "replaced") {
+		t.Errorf("agreed to: %s %v %v", done.State, done.Plan.Effects, err)
+	}
+}
+
+// TestNoOperatorSaysWhichCertificateIsTrusted: who could, and stands in between,
+// would be given the password.
+func TestNoOperatorSaysWhichCertificateIsTrusted(t *testing.T) {
+	h := atHome(t, duplicatitest.Options{})
+	olaf := tools.Caller{Identity: "uid:1003", Surface: tools.CLI} // operator
+	pin := "sha256:" + strings.Repeat("ab", 32)
+	a, err := h.Run(olaf, "login", args{"pin": pin})
+	wantError(t, a, err, tools.Denied, "for admins and approvers", "nothing was done")
+	if n := h.nas.Count("POST", "/api/v1/auth/"); n != 0 {
+		t.Errorf("%d logins", n)
+	}
+	if _, err := h.Run(olaf, "login", nil); err != nil {
+		t.Error(err)
+	}
+	// An approver is told what is wrong with it here.
+	h.refused("login", args{"pin": pin}, tools.InvalidArgument, "http", "nothing was done")
+}

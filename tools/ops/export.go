@@ -64,7 +64,9 @@ func (o *operations) export() tools.Operation {
 			return nil
 		},
 		Risk: func(in exportIn) tools.Risk {
-			if in.Secrets || in.Unencrypted {
+			// What lies in the export folder may be the only copy, and was made
+			// by others too; a folder of one's own is one's own business.
+			if in.Secrets || in.Unencrypted || in.Overwrite && in.Folder == "" {
 				return tools.Critical
 			}
 			return tools.Change
@@ -134,7 +136,7 @@ func (o *operations) planExport(ctx context.Context, env tools.Env, in exportIn)
 		p.Effects = append(p.Effects, "whoever can read the files sees what is backed up, where to and when; no passwords are in them")
 	}
 	if in.Overwrite {
-		p.Effects = append(p.Effects, "files of the same name are replaced")
+		p.Effects = append(p.Effects, "files of the same name are replaced, and what is in them is lost")
 	}
 	return p, nil
 }

@@ -199,7 +199,7 @@ func TestExportMatchesExactlyAndNamesFilesSafely(t *testing.T) {
 		if now, _ := os.ReadFile(h.path("export", "2-photos.json.aes")); string(now) != string(old) || a.Exit != 2 {
 			t.Errorf("a file that was there: exit %d, changed %t", a.Exit, string(now) != string(old))
 		}
-		a = h.do("export", args{"backups": []string{"2"}, "encryption_passphrase": h.holds("another"), "overwrite": true})
+		a = h.do("export", args{"backups": []string{"2"}, "encryption_passphrase": h.holds("another"), "overwrite": true, "destination": h.path("export")})
 		if a.Exit != 0 {
 			t.Errorf("%s", a.Result)
 		}

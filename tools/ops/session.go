@@ -35,6 +35,11 @@ func (o *operations) login() tools.Operation {
 
 func (o *operations) doLogin(ctx context.Context, env tools.Env, in loginIn) (loginOut, error) {
 	by := tools.Login{Pin: in.Pin}
+	if in.Pin != "" && env.Subject.Role < tools.Admin && !env.Subject.Approver {
+		// Whose certificate it is gets the password and every session.
+		return loginOut{}, tools.Errorf(tools.Denied, "which certificate of %s is trusted is for admins and approvers to say, and %s is neither; nothing was done", env.Server, env.Subject.Name).
+			WithHint("ask one of them to log in with --pin")
+	}
 	if in.Password != "" {
 		var err error
 		if by.Password, err = env.Secret(ctx, in.Password); err != nil {

@@ -148,6 +148,7 @@ func (v *Vault) Keep(ctx context.Context, use tools.Use, p tools.Parcel) (tools.
 		}
 		k.Where, b.Item, content = "keyring item "+item, item, secret.Value{}
 	}
+	v.tidy()
 	handle, err := v.sealed.put(ctx, keptKind, b, content)
 	if err != nil {
 		return tools.Kept{}, notKept(err)

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/duplibot/duplibot/auth/keyring"
@@ -54,9 +53,8 @@ type VaultOptions struct {
 // outlives the process and is nothing to whoever has the files alone.
 type Vault struct {
 	VaultOptions
-	sealed *sealed
-
-	sweep sync.Once
+	sealed   *sealed
+	holdings holdings
 }
 
 var _ tools.Vault = (*Vault)(nil)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/duplibot/duplibot/auth"
 	"github.com/duplibot/duplibot/secret"
@@ -41,6 +42,7 @@ func (v vault) process(a *account, aliases ...auth.Alias) *auth.Vault {
 	p, err := auth.NewVault(auth.VaultOptions{
 		Ring: ring, Keys: auth.NewKeys(ring, a.locks()), References: auth.NewReferences(ring),
 		Folder: v.path("vault"), Import: v.path("import"), Export: v.path("export"), Aliases: aliases,
+		Now: a.clock,
 	})
 	if err != nil {
 		v.t.Fatal(err)
@@ -174,6 +176,71 @@ func TestWhatIsHeldOrKeptIsItsOwnersAlone(t *testing.T) {
 	wg.Wait()
 	if got.Load() != 1 {
 		t.Errorf("it was given out %d times", got.Load())
+	}
+}
+
+// TestWhoHandsOverWithoutEndFillsNoDisk: what is held lies on the disk of the
+// audit log for days.
+func TestWhoHandsOverWithoutEndFillsNoDisk(t *testing.T) {
+	v := newVault(t)
+	ctx := t.Context()
+	large := secret.New(strings.Repeat("x", auth.MaxFile))
+	var ids []string
+	var err error
+	for range 20 {
+		var id string
+		if id, err = v.Hold(ctx, ann.Caller.Identity, large); err != nil {
+			break
+		}
+		ids = append(ids, id)
+	}
+	refused(t, err, tools.TooMany, "nothing was kept")
+	if len(ids) != 8 {
+		t.Errorf("%d files of %d MB were held", len(ids), auth.MaxFile>>20)
+	}
+	if _, err := v.Hold(ctx, bob.Caller.Identity, large); err != nil {
+		t.Errorf("another person's: %v", err)
+	}
+	if err := v.Drop(ctx, ids[0]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Hold(ctx, ann.Caller.Identity, large); err != nil {
+		t.Errorf("after one was dropped: %v", err)
+	}
+	for range 300 {
+		if _, err = v.Hold(ctx, "uid:1002", secret.New("x")); err != nil {
+			break
+		}
+	}
+	refused(t, err, tools.TooMany)
+}
+
+// TestWhatNobodyFetchedIsGoneFromTheDisk after its seven days, also where the
+// process has run for longer.
+func TestWhatNobodyFetchedIsGoneFromTheDisk(t *testing.T) {
+	a := newAccount(t)
+	v := vault{t: t, dir: t.TempDir()}
+	now := time.Now()
+	a.clock = func() time.Time { return now }
+	p := v.process(a)
+	ctx := t.Context()
+	if _, err := p.Hold(ctx, ann.Caller.Identity, secret.New("first")); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(v.path("vault", "*.held"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%v %v", files, err)
+	}
+	old := now.Add(-8 * 24 * time.Hour)
+	if err := os.Chtimes(files[0], old, old); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(2 * time.Hour)
+	if _, err := p.Hold(ctx, ann.Caller.Identity, secret.New("second")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(files[0]); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it is still there: %v", err)
 	}
 }
 

@@ -70,15 +70,22 @@ func (o *operations) planPassword(ctx context.Context, env tools.Env, in passwor
 	}
 	digest := tools.Bind(factPassword, duplicati.TargetMAC(password, key))
 	digest.Hidden = true
-	return tools.Plan{
+	p := tools.Plan{
 		Target: tools.Target{Server: env.Server, Kind: "server", Name: env.Server},
 		Facts:  []tools.PlanFact{tools.Bind(factAddress, c.Origin()), tools.Show("version", info.Version), tools.Show("machine", info.Machine), digest},
 		Effects: []string{
 			"the old password of " + env.Server + " no longer works, for nobody",
 			"the new one is kept in this bot's keyring and used from then on",
-			oldSessions,
 		},
-	}, nil
+	}
+	const alone = ", and with it can do everything on the server without this bot"
+	if _, held := in.New.Handle(); in.New.Made() {
+		p.Effects = append(p.Effects, "the one who asks is shown the new one, once"+alone)
+	} else if held {
+		p.Effects = append(p.Effects, "the one who asks has chosen the new one and knows it"+alone)
+	}
+	p.Effects = append(p.Effects, oldSessions)
+	return p, nil
 }
 
 const factPassword = "new password"

@@ -157,7 +157,7 @@ func TestAPasswordIsChangedFromEndToEnd(t *testing.T) {
 			t.Fatalf("%s %v", a.State, err)
 		}
 		effects := strings.Join(a.Plan.Effects, " ")
-		if !strings.Contains(effects, "stay valid") || !strings.Contains(effects, "--webservice-reset-jwt-config=true") {
+		if !strings.Contains(effects, "has chosen the new one and knows it") || !strings.Contains(effects, "stay valid") || !strings.Contains(effects, "--webservice-reset-jwt-config=true") {
 			t.Errorf("effects: %s", effects)
 		}
 		if _, err := h.Decide(toolstest.AnnAtTerminal, id, true); tools.CodeOf(err) != tools.Denied {
@@ -207,6 +207,9 @@ func TestAGeneratedPasswordIsShownToItsRequesterOnce(t *testing.T) {
 	a, err := h.agreed("change-password", args{"new_password": "generate"})
 	if err != nil || a.State != tools.StateDone || len(a.Kept) != 1 {
 		t.Fatalf("%s %+v %v", a.State, a.Kept, err)
+	}
+	if effects := strings.Join(a.Plan.Effects, " "); !strings.Contains(effects, "the one who asks is shown the new one") {
+		t.Errorf("effects: %s", effects)
 	}
 	ctx := context.Background()
 	if _, err := h.Desk.Fetch(ctx, toolstest.BobAtTerminal, a.Kept[0].Handle); err == nil {

@@ -50,6 +50,7 @@ func (o *operations) planToken(ctx context.Context, env tools.Env, in tokenIn) (
 		Facts:  []tools.PlanFact{tools.Bind(factAddress, c.Origin()), tools.Show("version", info.Version), tools.Show("goes to", where)},
 		Effects: []string{
 			"whoever has the token can do everything on " + env.Server + " for ten years, without the password",
+			"the one who asks is shown it, once",
 			"it cannot be taken back alone: only a restart with --webservice-reset-jwt-config=true ends it, and every other session with it",
 			"the server issues no second one until it is restarted",
 		},

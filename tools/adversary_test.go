@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -472,6 +473,42 @@ func TestWhoMadeATokenForAnotherAgreesToNothingByIt(t *testing.T) {
 	if a, err := g.Run(assistant, "destroy", map[string]any{"thing": "1"}); err == nil {
 		t.Errorf("%+v", a)
 	}
+}
+
+// full is a store whose disk is full when it matters.
+type full struct {
+	requests
+	now *atomic.Bool
+}
+
+type requests interface{ tools.Approvals }
+
+func (f full) Move(ctx context.Context, id string, from []tools.State, change func(*tools.Approval)) (tools.Approval, bool, error) {
+	if f.now.Load() {
+		return tools.Approval{}, false, tools.Errorf(tools.Unavailable, "the disk that holds the bot's store is full; nothing was changed")
+	}
+	return f.requests.Move(ctx, id, from, change)
+}
+
+// TestAnEndThatCouldNotBeWrittenIsLookedForLater, by the process itself: it
+// lives, and nobody else may.
+func TestAnEndThatCouldNotBeWrittenIsLookedForLater(t *testing.T) {
+	var disk atomic.Bool
+	g := New(t, WithOptions(func(o *tools.Options) { o.Approvals = full{o.Approvals, &disk} }))
+	id := destroyPhotos(t, g, AnnAtTerminal)
+	g.World.Before = func(context.Context, string) error { disk.Store(true); return nil }
+	a, err := g.Decide(BobAtTerminal, id, true)
+	if e := wantCode(t, err, tools.UnknownOutcome); a.ID != id || !strings.Contains(e.Error(), "was done") {
+		t.Errorf("%+v %v", a, e)
+	}
+	disk.Store(false)
+	if err := g.Desk.Recover(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if a, _ := g.Desk.Request(context.Background(), id); a.State != tools.StateSettled || !a.TookEffect() {
+		t.Errorf("it is %s, %q", a.State, a.Settlement)
+	}
+	wantDid(t, g, "destroy nas 1")
 }
 
 func last(records []tools.Record) tools.Record { return records[len(records)-1] }

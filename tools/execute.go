@@ -108,15 +108,17 @@ func (g *gate) act(ctx context.Context, a Approval, b bound, env Env) (Approval,
 	if _, err := g.Audit.Append(ctx, intent); err != nil {
 		return a, auditDown(err)
 	}
-	a, moved, err := g.Approvals.Move(ctx, a.ID, []State{StateApproved}, func(a *Approval) {
+	begun, moved, err := g.Approvals.Move(ctx, a.ID, []State{StateApproved}, func(a *Approval) {
 		a.State, a.Owner, a.Updated = StateExecuting, g.owner, g.now()
 	})
 	if err != nil {
 		return a, err
 	}
-	if !moved {
+	if a = begun; !moved {
 		return a, alreadyDecided(a)
 	}
+	g.underWay(a.ID, true)
+	defer g.underWay(a.ID, false)
 	g.notify(a)
 	g.OnStep(AfterIntent)
 	out, err := g.do(ctx, b, env)
@@ -130,15 +132,40 @@ func (g *gate) act(ctx context.Context, a Approval, b bound, env Env) (Approval,
 		return g.fail(ctx, a, []State{StateExecuting}, e)
 	}
 	g.OnStep(BeforeOutcome)
-	a, _, err = g.Approvals.Move(ctx, a.ID, []State{StateExecuting}, func(a *Approval) {
+	done, _, err := g.Approvals.Move(ctx, a.ID, []State{StateExecuting}, func(a *Approval) {
 		a.State, a.Result, a.View, a.Exit, a.Kept, a.Updated = StateDone, out.result, &out.view, out.exit, out.kept, g.now()
 	})
 	if err != nil {
 		return a, Errorf(UnknownOutcome, "%s was done, and that could not be written down", a.Operation).
 			WithHint("free space on the store's disk; the request will show as unknown until it is settled").Because(err)
 	}
-	g.outcome(ctx, a, "done", "")
-	return a, nil
+	g.outcome(ctx, done, "done", "")
+	return done, nil
+}
+
+// underWay notes what this process executes at the moment.
+func (g *gate) underWay(id string, is bool) {
+	g.owning.Lock()
+	defer g.owning.Unlock()
+	if g.running == nil {
+		g.running = map[string]bool{}
+	}
+	if g.running[id] = is; !is {
+		delete(g.running, id)
+	}
+}
+
+// inHands reports whether a process is at work on an executing request. Of its
+// own a process knows more than its lock says: the end may not have been
+// written down.
+func (g *gate) inHands(a Approval) (bool, error) {
+	g.owning.Lock()
+	mine, running := a.Owner == g.owner, g.running[a.ID]
+	g.owning.Unlock()
+	if mine {
+		return running, nil
+	}
+	return g.Locks.Held(a.Owner)
 }
 
 func (g *gate) outcome(ctx context.Context, a Approval, detail string, code Code) {
@@ -167,11 +194,14 @@ func (g *gate) fail(ctx context.Context, a Approval, from []State, e *Error) (Ap
 
 // lost marks a request of which nobody can say what became of it, and looks.
 func (g *gate) lost(ctx context.Context, a Approval, e *Error) (Approval, error) {
-	a, moved, err := g.Approvals.Move(ctx, a.ID, []State{StateExecuting}, func(a *Approval) {
+	now, moved, err := g.Approvals.Move(ctx, a.ID, []State{StateExecuting}, func(a *Approval) {
 		a.State, a.Failure, a.Updated = StateUnknown, e, g.now()
 	})
-	if err != nil || !moved {
+	if err != nil {
 		return a, err
+	}
+	if a = now; !moved {
+		return a, alreadyDecided(a)
 	}
 	r := g.requestRecord(a)
 	r.Event, r.Detail, r.Code = EventUnknown, e.Message, UnknownOutcome
@@ -325,8 +355,7 @@ func (d *Desk) Recover(ctx context.Context) error {
 	for _, a := range list {
 		switch a.State {
 		case StateExecuting:
-			held, err := g.Locks.Held(a.Owner)
-			if err != nil || held {
+			if held, err := g.inHands(a); err != nil || held {
 				continue
 			}
 			if _, err := g.lost(ctx, a, Errorf(UnknownOutcome, "the bot stopped while %s of %s was under way; nobody has recorded how it ended", a.Operation, a.Plan.Target).

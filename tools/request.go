@@ -152,7 +152,7 @@ func (g *gate) alike(ctx context.Context, op *Operation, a Approval) (open *Appr
 	if !ok {
 		return nil, time.Time{}, nil
 	}
-	list, err := g.Approvals.Approvals(ctx, Filter{Requester: a.Requester, States: []State{StatePending, StateApproved, StateExecuting, StateDenied}, Limit: 1000})
+	list, err := g.Approvals.Approvals(ctx, Filter{Requester: a.Requester, States: []State{StatePending, StateApproved, StateExecuting, StateDenied}, Limit: 200})
 	if err != nil {
 		return nil, time.Time{}, err
 	}

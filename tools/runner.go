@@ -80,8 +80,9 @@ type Desk struct{ g *gate }
 
 type gate struct {
 	Options
-	owning sync.Mutex
-	owner  string
+	owning  sync.Mutex
+	owner   string
+	running map[string]bool // requests, by ID
 
 	mu    sync.Mutex
 	floor time.Time

@@ -197,7 +197,7 @@ func (i *inspector) condition(b duplicati.Backup, held bool) string {
 		return condNever
 	case b.Facts.SourceFiles != nil && *b.Facts.SourceFiles == 0:
 		return condEmpty
-	case overdue:
+	case overdue && !i.state.Runs(b.ID): // its time stays in the past until the run ends
 		return condLate
 	}
 	return condGood

@@ -298,3 +298,15 @@ func TestHealthNamesTheIllPart(t *testing.T) {
 		}
 	})
 }
+
+func TestAScheduledRunIsNotLateWhileItRuns(t *testing.T) {
+	on(t, func(t *testing.T, g string) {
+		b := start(t, duplicatitest.Options{Generation: g})
+		id := b.nas.AddBackup(duplicatitest.Backup{
+			Name: "Long", Every: "1D", Next: b.nas.Clock().Now().Add(time.Minute), Runs: []duplicatitest.Run{{Ago: 24 * time.Hour}},
+			Outcomes: []duplicatitest.Outcome{{Takes: 5 * time.Hour}},
+		})
+		b.nas.Advance(2 * time.Hour)
+		has(t, b.do("list-backups", nil).Result, `"id":"`+id+`"`, `"condition":"ok"`, `"activity":"running"`)
+	})
+}

@@ -102,7 +102,7 @@ func refused(e *duplicati.Error, server string) *tools.Error {
 	words := said(e.Text, 300)
 	switch e.Kind {
 	case duplicati.HostnameRefused:
-		return tools.Errorf(tools.Unavailable, "%s does not accept the host name in its url: Duplicati says %q", server, words).
+		return tools.Errorf(tools.Unavailable, "%s does not accept the host name in its url%s", server, saying(e)).
 			WithHint("add the name to Duplicati's setting allowed-hostnames (--webservice-allowed-hostnames=NAME) and restart it, or put its IP address into the url")
 	case duplicati.NotAuthorized:
 		return tools.Errorf(tools.NotLoggedIn, "the bot is not logged in to %s: %s; nothing was done", server, words).WithHint("log in at a terminal: duplibot login")
@@ -118,7 +118,7 @@ func refused(e *duplicati.Error, server string) *tools.Error {
 		return tools.Errorf(tools.Conflict, "%s has given its one forever token since it was started; none was made", server).
 			WithHint("restart it to have another one")
 	case duplicati.NotFound:
-		return tools.Errorf(tools.NotFound, "%s does not have it: Duplicati says %q; nothing was done", server, words).
+		return tools.Errorf(tools.NotFound, "%s does not have it%s; nothing was done", server, saying(e)).
 			WithHint("see what it has: list-backups")
 	case duplicati.Conflict:
 		return tools.Errorf(tools.Conflict, "%s refused, since something else stands against it: %q; nothing was done", server, words).
@@ -147,10 +147,23 @@ func refused(e *duplicati.Error, server string) *tools.Error {
 		return tools.Errorf(tools.InvalidArgument, "%s: %s", server, words).
 			WithHint("change what was asked for and ask again")
 	case duplicati.Invalid:
-		return tools.Errorf(tools.InvalidArgument, "%s refused: Duplicati says %q; nothing was done", server, words).
+		return tools.Errorf(tools.InvalidArgument, "%s refused%s; nothing was done", server, saying(e)).
 			WithHint("change what was asked for and ask again")
 	}
-	return tools.Errorf(tools.OperationFailed, "%s failed: Duplicati says %q", server, words).WithHint("see its log, under System at the server")
+	return tools.Errorf(tools.OperationFailed, "%s failed%s", server, saying(e)).WithHint("see its log, under System at the server")
+}
+
+// saying is what the server said of it, marked as its words, or what the client
+// saw.
+func saying(e *duplicati.Error) string {
+	words := said(e.Text, 300)
+	switch {
+	case words == "":
+		return " without a word"
+	case e.Quote:
+		return fmt.Sprintf(": Duplicati says %q", words)
+	}
+	return ": " + words
 }
 
 func task(e *duplicati.Error) string {

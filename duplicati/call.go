@@ -75,7 +75,7 @@ func (c *Client) answer(ctx context.Context, k call, out any) (*reply, error) {
 	if k.changes() && res.status == http.StatusInternalServerError && !c.dead(ctx, token) {
 		// The server refuses the token of an ended session before it looks at
 		// the request; a proxy can fail like this after the server has acted.
-		e := k.error(res, ServerFault, "it failed without a word, and not because of the session")
+		e := k.error(res, ServerFault, "no reason was given, and the session still counts")
 		e.Uncertain = true
 		return res, e
 	}

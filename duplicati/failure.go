@@ -72,7 +72,7 @@ func (k call) failure(r *reply) *Error {
 	case empty && (r.status == http.StatusNotFound || r.status == http.StatusMethodNotAllowed):
 		e.Kind, e.Text = Unsupported, "the server does not know this request"
 	case empty && r.status >= http.StatusInternalServerError:
-		e.Kind, e.Text, e.Uncertain = ServerFault, "it failed without a word", k.changes()
+		e.Kind, e.Text, e.Uncertain = ServerFault, "no reason was given", k.changes()
 	case empty:
 		e.Kind = Invalid
 	case r.status == http.StatusForbidden && bytes.Equal(bytes.TrimSpace(r.body), agentsRefusal):

@@ -307,6 +307,7 @@ func TestAScheduledRunIsNotLateWhileItRuns(t *testing.T) {
 			Outcomes: []duplicatitest.Outcome{{Takes: 5 * time.Hour}},
 		})
 		b.nas.Advance(2 * time.Hour)
+		b.Clock.Add(2 * time.Hour)
 		has(t, b.do("list-backups", nil).Result, `"id":"`+id+`"`, `"condition":"ok"`, `"activity":"running"`)
 	})
 }

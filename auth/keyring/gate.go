@@ -33,13 +33,16 @@ func run[T any](ctx context.Context, g *gate, f func(context.Context) (T, error)
 		value T
 		err   error
 	}
+	var none T
+	if ctx.Err() != nil {
+		return none, givenUp(ctx) // a turn that is free at the same time is not taken
+	}
 	wait := g.limit
 	if g.late.Load() > 0 {
 		wait = min(wait, grace)
 	}
 	turn := time.NewTimer(wait)
 	defer turn.Stop()
-	var none T
 	select {
 	case g.turn <- struct{}{}:
 	case <-ctx.Done():

@@ -196,6 +196,9 @@ func (a *admin) explain(_ context.Context, c tools.Caller, in explainArgs) (expl
 	}, nil
 }
 
+// idDigits is how long the ID of a token is.
+const idDigits = 8
+
 type tokenArgs struct {
 	Person   string   `json:"person"`
 	Name     string   `json:"name"`
@@ -232,6 +235,9 @@ func (a *admin) createToken(ctx context.Context, c tools.Caller, in tokenArgs) (
 	if !tokenName(in.Name) {
 		return none, tools.Errorf(tools.InvalidArgument, "a token's name is 1 to 40 letters, digits, dots and dashes; nothing was made")
 	}
+	if _, err := hex.DecodeString(in.Name); err == nil && len(in.Name) == idDigits {
+		return none, tools.Errorf(tools.InvalidArgument, "a token's name cannot be of the form that IDs have, as either revokes one; nothing was made")
+	}
 	if owner, given := a.people.Has(tools.Identity("mcp:" + in.Name)); given && owner != in.Person {
 		return none, tools.Errorf(tools.Denied, "people gives mcp:%s to somebody else; nothing was made", in.Name).WithHint("choose another name")
 	}
@@ -247,7 +253,7 @@ func (a *admin) createToken(ctx context.Context, c tools.Caller, in tokenArgs) (
 	word := "dpb_" + base64.RawURLEncoding.EncodeToString(raw)
 	sum := sha256.Sum256([]byte(word))
 	t := store.Token{
-		ID: hex.EncodeToString(sum[:4]), Name: in.Name, Person: in.Person, Hash: hex.EncodeToString(sum[:]),
+		ID: hex.EncodeToString(sum[:idDigits/2]), Name: in.Name, Person: in.Person, Hash: hex.EncodeToString(sum[:]),
 		Ceiling: ceiling, Toolsets: in.Toolsets, Created: a.now(),
 	}
 	if t.Person != self.Name {

@@ -42,10 +42,10 @@ func injects(f duplicatitest.Fault) func(*duplicatitest.Server) func() {
 	return func(s *duplicatitest.Server) func() { return s.Inject(f) }
 }
 
-// troubled is a bench whose calls give up soon.
-func troubled(t *testing.T) *bench {
+// troubled is a bench whose calls give up after a time.
+func troubled(t *testing.T, within time.Duration) *bench {
 	t.Helper()
-	b := startWithin(t, 500*time.Millisecond, duplicatitest.Options{ForeverTokens: true, TaskTime: -1})
+	b := startWithin(t, within, duplicatitest.Options{ForeverTokens: true, TaskTime: -1})
 	b.nas.AddBackup(duplicatitest.Backup{Name: "Photos", Runs: []duplicatitest.Run{{Ago: time.Hour}}})
 	b.Vault.Files["file"] = secret.New(exportFile(nil))
 	b.do("status", nil)
@@ -81,7 +81,7 @@ func TestAServerInTroubleIsAClearErrorOfEveryOperation(t *testing.T) {
 	for name, trouble := range troubles {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := troubled(t)
+			b := troubled(t, time.Second) // what hangs takes all of it
 			end := trouble(b.nas)
 			each(func(op *tools.Operation, a args) {
 				began := time.Now()
@@ -186,7 +186,7 @@ func TestTroubleHalfWayLosesNothingAndIsToldAsItIs(t *testing.T) {
 // meets reports whether the call got as far as the fault.
 func (d deed) meets(t *testing.T, operation string, fault duplicatitest.Fault) bool {
 	t.Helper()
-	b := troubled(t)
+	b := troubled(t, callWithin)
 	id := ""
 	if d.asks {
 		id = b.asked(operation, d.args).Approval.ID

@@ -175,7 +175,15 @@ func (c *Client) Backups(ctx context.Context) ([]Backup, error) {
 	return k.backups(list)
 }
 
+// mostBackups is more than anybody has, and what a list may cost here.
+const mostBackups = 10_000
+
 func (k call) backups(list []wireEntry) ([]Backup, error) {
+	if len(list) > mostBackups {
+		e := k.unreadable("the list has more backups than anybody has")
+		e.Kind = TooLarge
+		return nil, e
+	}
 	out := make([]Backup, 0, len(list))
 	for _, e := range list {
 		if e.Backup == nil || e.Backup.ID == "" {

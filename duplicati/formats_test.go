@@ -1,6 +1,7 @@
 package duplicati_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -97,6 +98,7 @@ func TestTheLastDueTimeFollowsTheCalendar(t *testing.T) {
 		{"parts", duplicati.Schedule{Next: at("2026-09-02T14:00:00Z"), Repeat: "1D12h"}, "2026-09-02T12:00:00Z", "2026-09-01T02:00:00Z"},
 		{"nonsense", duplicati.Schedule{Next: at("2026-09-02T14:00:00Z"), Repeat: "1d"}, "2026-09-02T12:00:00Z", ""},
 		{"too often to be true", duplicati.Schedule{Next: at("2026-09-02T14:00:00Z"), Repeat: "1m"}, "2026-09-02T12:00:00Z", ""},
+		{"longer than anybody says", duplicati.Schedule{Next: at("2026-09-02T14:00:00Z"), Repeat: strings.Repeat("1D", 40)}, "2026-09-02T12:00:00Z", ""},
 		{"adds up to nothing", duplicati.Schedule{Next: at("2026-09-02T14:00:00Z"), Repeat: "1D-1D"}, "2026-09-02T12:00:00Z", ""},
 		{"no time", duplicati.Schedule{Repeat: "1D"}, "2026-09-02T12:00:00Z", ""},
 	} {

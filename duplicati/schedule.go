@@ -90,6 +90,10 @@ func (s Schedule) Due(now time.Time, zone *time.Location) (due time.Time, ok boo
 	return due, ok
 }
 
+// longestRepeat is more than any repetition takes to say, in bytes. It is read
+// again for each step.
+const longestRepeat = 64
+
 // longestWalk bounds the search: every six minutes for 40 days.
 const longestWalk = 10_000
 
@@ -129,6 +133,9 @@ type repeatPart struct {
 
 // repeatParts reads a repetition. The server refuses five minutes and less.
 func repeatParts(text string) ([]repeatPart, bool) {
+	if len(text) > longestRepeat {
+		return nil, false
+	}
 	d, err := ParseDuration(text)
 	if err != nil || d <= 5*time.Minute {
 		return nil, false

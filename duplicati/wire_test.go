@@ -157,6 +157,15 @@ func TestOddAnswersAreSortedAndNoneOfThemIsASuccess(t *testing.T) {
 	}
 }
 
+func TestAListWithoutMeasureIsRefused(t *testing.T) {
+	client := onWire(t, duplicati.Options{}, func(_ int64, c net.Conn, _ *http.Request) {
+		io.WriteString(c, head+"\r\n["+strings.Repeat(`{"Backup":{"ID":"1","Name":"x"}},`, 10_000)+`{"Backup":{"ID":"2","Name":"x"}}]`)
+	})
+	if list, err := client.Backups(context.Background()); duplicati.KindOf(err) != duplicati.TooLarge {
+		t.Errorf("%d backups, %v", len(list), err)
+	}
+}
+
 func TestACompressedFloodTakesLittleMemory(t *testing.T) {
 	flood := zipped(60)
 	client := onWire(t, duplicati.Options{}, func(_ int64, c net.Conn, _ *http.Request) {

@@ -315,10 +315,14 @@ func (k *checker) ownItem(key string, ref secret.Ref) {
 	}
 }
 
+// longestWait is how long a request may wait: what was entered for it is kept
+// no longer.
+const longestWait = 7 * 24 * time.Hour
+
 func (k *checker) policy() {
 	p := &k.c.Policy
 	k.within("policy.approvals.confirm_within", &p.Approvals.ConfirmWithin, 10*time.Minute, 24*time.Hour)
-	k.within("policy.approvals.approve_within", &p.Approvals.ApproveWithin, 8*time.Hour, 30*24*time.Hour)
+	k.within("policy.approvals.approve_within", &p.Approvals.ApproveWithin, 8*time.Hour, longestWait)
 	for i := range p.Rules {
 		r := &p.Rules[i]
 		key := fmt.Sprintf("policy.rules[%d]", i)

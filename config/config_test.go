@@ -233,7 +233,8 @@ func TestEachMistakeIsNamedWithItsLine(t *testing.T) {
 		{"a role that is none", small + "policy: {rules: [{roles: [approver], verdict: deny}]}\n", `5: policy.rules[0].roles[0]: this must be one of viewer, operator, admin`},
 		{"a server that is not there", small + "policy: {rules: [{servers: [x], verdict: deny}]}\n", `5: policy.rules[0].servers[0]: servers has none of that name; there are nas`},
 		{"a request that waits for ever", small + "policy: {approvals: {confirm_within: 100h}}\n", `5: policy.approvals.confirm_within: this must be more than nothing and at most 24 hours`},
-		{"a request that cannot wait", small + "policy: {approvals: {approve_within: 0s}}\n", `5: policy.approvals.approve_within: this must be more than nothing and at most 30 days`},
+		{"a request that cannot wait", small + "policy: {approvals: {approve_within: 0s}}\n", `5: policy.approvals.approve_within: this must be more than nothing and at most 7 days`},
+		{"a request that outlives what was entered for it", small + "policy: {approvals: {approve_within: 192h}}\n", `5: policy.approvals.approve_within: this must be more than nothing and at most 7 days`},
 
 		{"Slack without a token", small + "slack: {bot_token: env:B}\n", `5: slack: app_token is needed for mode socket`},
 		{"Slack over HTTP without a secret", small + "slack: {bot_token: env:B, mode: http}\n", `5: slack: signing_secret is needed for mode http`},

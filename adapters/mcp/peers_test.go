@@ -197,7 +197,7 @@ func TestTheInspectorFindsNothingAndBearsLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	url := behind(t, h)
-	inspect := func(args ...string) string {
+	inspect := func(t *testing.T, args ...string) string {
 		t.Helper()
 		cmd := peer(t, "mcp-inspector", append([]string{"--cli"}, args...)...)
 		var errs strings.Builder
@@ -212,16 +212,16 @@ func TestTheInspectorFindsNothingAndBearsLoad(t *testing.T) {
 		"stdio": {command, "-stdio"}, "http handshake": {url, "--transport", "http", "--protocol-era", "legacy"}, "http stateless": {url, "--transport", "http", "--protocol-era", "modern"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if out := inspect(append(at, "--method", "tools/list", "--strict")...); !strings.Contains(out, "duplicati_destroy") {
+			if out := inspect(t, append(at, "--method", "tools/list", "--strict")...); !strings.Contains(out, "duplicati_destroy") {
 				t.Errorf("listed %s", out)
 			}
-			if out := inspect(append(at, "--method", "resources/read", "--uri", "duplicati://things")...); !strings.Contains(out, "office") {
+			if out := inspect(t, append(at, "--method", "resources/read", "--uri", "duplicati://things")...); !strings.Contains(out, "office") {
 				t.Errorf("read %s", out)
 			}
-			if out := inspect(append(at, "--method", "prompts/get", "--prompt-name", "daily-check")...); !strings.Contains(out, "Read only") {
+			if out := inspect(t, append(at, "--method", "prompts/get", "--prompt-name", "daily-check")...); !strings.Contains(out, "Read only") {
 				t.Errorf("prompted %s", out)
 			}
-			out := inspect(append(at, "--method", "tools/call", "--tool-name", "duplicati_list_things", "--load", "--load-requests", "1000", "--format", "json", "-q")...)
+			out := inspect(t, append(at, "--method", "tools/call", "--tool-name", "duplicati_list_things", "--load", "--load-requests", "1000", "--format", "json", "-q")...)
 			t.Logf("%s", strings.TrimSpace(out))
 			if !strings.Contains(out, "1000") {
 				t.Errorf("load: %s", out)

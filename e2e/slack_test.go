@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -32,28 +31,7 @@ slack: {app_token: "env:SLACK_APP", bot_token: "env:SLACK_BOT", approvals_channe
 	canaries := append(server.PlantCanaries(), password)
 	h.env = append(h.env, "SLACK_APP="+s.AppToken(), "SLACK_BOT="+s.BotToken())
 	start := func() (end func()) {
-		said := &notes{}
-		daemon := h.command(t, "serve")
-		daemon.Stdout, daemon.Stderr = said, said
-		if err := daemon.Start(); err != nil {
-			t.Fatal(err)
-		}
-		ended := false
-		end = func() {
-			if !ended {
-				ended = true
-				_ = daemon.Process.Signal(syscall.SIGTERM)
-				if err := daemon.Wait(); err != nil {
-					t.Errorf("serve: %v\n%s", err, said)
-				}
-			}
-		}
-		t.Cleanup(func() {
-			end()
-			if t.Failed() {
-				t.Logf("the bot said:\n%s", said)
-			}
-		})
+		end = h.serve(t)
 		s.WaitConnections(2)
 		return end
 	}

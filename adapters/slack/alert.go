@@ -24,6 +24,7 @@ type Problem struct {
 	Backup   string // ID
 	Headline string
 	Facts    []tools.Fact
+	Said     []string     // the server's own words
 	Next     []tools.Next // what can be done: a look at the result, another run
 	Ended    bool         // it is over; Headline says how
 	Lost     bool         // with Ended: nobody can tell how
@@ -286,6 +287,9 @@ func (a *Adapter) alertMessage(s shown) message {
 	v.Notes = append(v.Notes, "Noticed "+stamp(s.Since))
 	if !s.Muted.IsZero() {
 		v.Notes = append(v.Notes, "Muted until "+stamp(s.Muted))
+	}
+	if len(p.Said) > 0 {
+		v.Data = []tools.Quote{{Source: p.Server, Lines: p.Said}}
 	}
 	m := viewMessage(v)
 	id := "problem:" + p.Key

@@ -1,6 +1,7 @@
 package slack
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -31,17 +32,56 @@ const (
 	roleConfirm               // who asked and is to confirm
 )
 
+// outcomeOf is how a request ended, for who asked: what it was about he knows, and
+// its card has it.
+func (a *Adapter) outcomeOf(r tools.Approval) message {
+	title := a.title(r)
+	b := builder{limit: maxBlocks, foot: 2}
+	b.say(head(r) + title + "\n" + a.standing(r))
+	b.outcome(r)
+	b.kept(r.Kept, r.ID)
+	b.buttons(r, roleRequester)
+	b.foot = 0
+	b.aside("Request " + r.ID)
+	return message{Text: escape(a.cardText(r, title), maxTopLevel), Blocks: b.blocks}
+}
+
+// waiting tells who asked what his request waits for.
+func (a *Adapter) waiting(r tools.Approval, next []tools.Next) message {
+	said := a.title(r) + " waits for agreement. Nothing was done yet."
+	if r.State == tools.StateApproved || r.State == tools.StateExecuting {
+		said = a.title(r) + ": " + a.standing(r)
+	} else if who := a.Deciders(r); len(who) > 0 {
+		said += " It runs once " + strings.Join(who, " or ") + " agrees."
+	}
+	b := builder{limit: maxBlocks, foot: 3}
+	b.say(toned(tools.Notice, said))
+	b.until(r)
+	b.effects(r)
+	b.foot = 0
+	b.buttons(r, roleRequester)
+	b.next(next)
+	b.aside("Request " + r.ID)
+	return message{Text: escape(a.title(r)+" waits for agreement.\n"+a.cardText(r, a.title(r)), maxTopLevel), Blocks: b.blocks}
+}
+
 // card is a request as people see it, in the state in which it is.
 func (a *Adapter) card(ctx context.Context, r tools.Approval, to role) message {
 	title := a.title(r)
 	b := builder{limit: maxBlocks, foot: 4}
-	b.head(cardHead[r.State] + title)
+	b.head(head(r) + title)
 	if who := a.mentions(r, to); who != "" {
 		b.note(markup(who))
 	}
 	b.say(a.standing(r))
-	b.request(r)
-	b.outcome(r)
+	b.until(r)
+	if r.State.Open() {
+		b.request(r)
+	} else { // how it ended is what a reader looks for
+		b.outcome(r)
+		b.line()
+		b.request(r)
+	}
 	if to != roleApprovers {
 		b.kept(r.Kept, r.ID)
 	}
@@ -52,6 +92,15 @@ func (a *Adapter) card(ctx context.Context, r tools.Approval, to role) message {
 		b.aside("This is cut; the whole is in the answer of a terminal.")
 	}
 	return message{Text: escape(a.cardText(r, title), maxTopLevel), Blocks: b.blocks}
+}
+
+// head says in a word how the request stands. What was done and came out
+// otherwise than it should is not headed as done.
+func head(r tools.Approval) string {
+	if r.State == tools.StateDone && r.View != nil && r.View.Tone.Worse(tools.Notice) != tools.Notice {
+		return "Agreed, see the outcome: "
+	}
+	return cardHead[r.State]
 }
 
 var cardHead = map[tools.State]string{
@@ -97,18 +146,17 @@ func (a *Adapter) mentions(r tools.Approval, to role) string {
 func (a *Adapter) standing(r tools.Approval) string {
 	switch r.State {
 	case tools.StateInput:
-		return fmt.Sprintf("It waits for %s to be entered on a one-time page, until %s.", strings.Join(r.Needs, " and "), stamp(r.Expires))
+		return fmt.Sprintf("It waits for %s to be entered on a one-time page.", needs(r))
 	case tools.StatePending:
 		if r.Verdict == tools.Confirm {
-			return fmt.Sprintf("It waits for %s to confirm it, until %s.", r.Requester, stamp(r.Expires))
+			return fmt.Sprintf("It waits for %s to confirm it.", r.Requester)
 		}
 		left := r.Need - r.Yes()
-		words := fmt.Sprintf("It waits for %d other %s to agree, until %s.", left, persons(left), stamp(r.Expires))
-		return words + votes(r)
+		return fmt.Sprintf("It waits for %d other %s to agree.", left, plural(left, "person", "people")) + votes(r)
 	case tools.StateApproved, tools.StateExecuting:
 		return "It is agreed to and under way." + votes(r)
 	case tools.StateDone:
-		return "It was done." + votes(r)
+		return cmp.Or(strings.TrimPrefix(votes(r), "\n"), "It was agreed to.")
 	case tools.StateFailed:
 		return "It was agreed to and did not work." + votes(r)
 	case tools.StateUnknown:
@@ -130,11 +178,36 @@ func (a *Adapter) standing(r tools.Approval) string {
 	return string(r.State)
 }
 
-func persons(n int) string {
+func plural(n int, one, many string) string {
 	if n == 1 {
-		return "person"
+		return one
 	}
-	return "people"
+	return many
+}
+
+// where says from where something was said.
+func where(s tools.Surface) string {
+	switch s {
+	case tools.Slack:
+		return "in Slack"
+	case tools.CLI:
+		return "at a terminal"
+	case tools.Web:
+		return "on a page"
+	}
+	return "through an assistant"
+}
+
+// needs names what is still to be entered.
+func needs(r tools.Approval) string {
+	return strings.ReplaceAll(strings.Join(r.Needs, " and "), "_", " ")
+}
+
+// until says, by each reader's own clock, how long the request waits.
+func (b *builder) until(r tools.Approval) {
+	if r.State == tools.StateInput || r.State == tools.StatePending {
+		b.note(markup("Until ", date(r.Expires)))
+	}
 }
 
 // votes lists who said what.
@@ -145,20 +218,24 @@ func votes(r tools.Approval) string {
 		if !v.Yes {
 			word = "denied"
 		}
-		words += fmt.Sprintf("\n%s %s, %s, by %s", v.Person, word, stamp(v.At), v.Surface)
+		words += fmt.Sprintf("\n%s %s %s, %s", v.Person, word, where(v.Surface), stamp(v.At))
 	}
 	return words
 }
 
-// request shows what would be done, to what, and who asks.
-func (b *builder) request(r tools.Approval) {
+func (b *builder) effects(r tools.Approval) {
 	if len(r.Plan.Effects) > 0 {
 		b.say("What it does:\n• " + strings.Join(r.Plan.Effects, "\n• "))
 	}
+}
+
+// request shows what would be done, to what, and who asks.
+func (b *builder) request(r tools.Approval) {
+	b.effects(r)
 	var facts []tools.Fact
 	for _, f := range r.Plan.Facts {
 		if !f.Hidden {
-			facts = append(facts, tools.Fact{Name: f.Name, Value: f.Value, Tone: f.Tone})
+			facts = append(facts, tools.Fact{Name: sentence(f.Name), Value: f.Value, Tone: f.Tone})
 		}
 	}
 	if len(facts) > 0 {
@@ -166,14 +243,9 @@ func (b *builder) request(r tools.Approval) {
 		b.facts(facts)
 	}
 	b.aside(r.Plan.Notes...)
-	by := "Asked by " + r.Requester
-	if r.Caller.Surface == tools.MCP {
-		by += " through an assistant"
-		if r.Caller.Client != "" {
-			by += fmt.Sprintf(" that calls itself “%s” (unverified)", line(cut(r.Caller.Client, 80)))
-		}
-	} else {
-		by += " by " + string(r.Caller.Surface)
+	by := "Asked by " + r.Requester + " " + where(r.Caller.Surface)
+	if r.Caller.Surface == tools.MCP && r.Caller.Client != "" {
+		by += fmt.Sprintf(" that calls itself “%s” (unverified)", line(cut(r.Caller.Client, 80)))
 	}
 	b.aside(by + ", " + stamp(r.Created))
 	if r.Reason != "" {
@@ -185,17 +257,15 @@ func (b *builder) request(r tools.Approval) {
 func (b *builder) outcome(r tools.Approval) {
 	switch {
 	case r.State == tools.StateDone && r.View != nil:
-		b.line()
 		b.show(*r.View)
 	case r.Failure != nil:
-		b.line()
 		b.say(toned(tools.Bad, r.Failure.Message))
 		if r.Failure.Hint != "" {
 			b.aside(r.Failure.Hint)
 		}
 	}
 	for _, d := range r.Changes {
-		b.say(fmt.Sprintf("%s was “%s” and is “%s”", line(d.Name), line(cut(d.Was, 300)), line(cut(d.Is, 300))))
+		b.say(fmt.Sprintf("%s was “%s” and is “%s”", sentence(line(d.Name)), line(cut(d.Was, 300)), line(cut(d.Is, 300))))
 	}
 }
 
@@ -270,7 +340,10 @@ func (a *Adapter) print(ctx context.Context, r tools.Approval) string {
 
 // cardText is the whole card in words.
 func (a *Adapter) cardText(r tools.Approval, title string) string {
-	lines := []string{cardHead[r.State] + title, a.standing(r)}
+	lines := []string{head(r) + title, a.standing(r)}
+	if r.State == tools.StateInput || r.State == tools.StatePending {
+		lines = append(lines, "Until "+stamp(r.Expires))
+	}
 	if r.State.Open() || r.State == tools.StateUnknown {
 		lines = append(lines, r.Plan.Effects...)
 		for _, f := range r.Plan.Facts {

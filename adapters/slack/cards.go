@@ -328,5 +328,5 @@ func (c *cards) tellOutcome(ctx context.Context, r tools.Approval) {
 	if p == nil {
 		p = &place{channel: r.Caller.Channel, who: person{User: user, Caller: r.Caller}}
 	}
-	c.a.tell(ctx, p, c.a.card(ctx, r, roleRequester))
+	c.a.tell(ctx, p, c.a.outcomeOf(r))
 }

@@ -75,9 +75,9 @@ func (a *Adapter) unknown(ctx context.Context, p *place, word string) {
 		}
 	}
 	if near := tools.Nearest(word, names, 3); len(near) > 0 {
-		e.WithHint("did you mean %s? help lists what you may run", strings.Join(near, " or "))
+		e.WithHint("did you mean %s? %s help lists what you may run", strings.Join(near, " or "), command)
 	} else {
-		e.WithHint("help lists what you may run")
+		e.WithHint("%s help lists what you may run", command)
 	}
 	a.tell(ctx, p, failure(e))
 }
@@ -102,10 +102,10 @@ func (a *Adapter) call(ctx context.Context, p *place, op *tools.Operation, args 
 			return
 		}
 	}
-	w := a.works.begin(p, op)
+	w := a.works.begin(p, op, args)
 	answer, err := a.door.Run(ctx, tools.Call{Operation: op.Name, Args: args, Caller: p.who.Caller, Progress: w.progress})
 	if err != nil {
-		e := a.asError(err)
+		e := unmapped(p.who, a.asError(err))
 		if e.Code == tools.Ambiguous && args["server"] == nil && !op.Global && p.trigger != "" && a.openForm(ctx, p, op, args, e.Message) == nil {
 			w.abandon()
 			return
@@ -142,7 +142,7 @@ func (a *Adapter) pending(ctx context.Context, p *place, answer tools.Answer) {
 		return
 	}
 	a.cards.asked(request.ID, p)
-	m := viewMessage(answer.View)
+	m := a.waiting(request, answer.View.Next)
 	switch {
 	case request.State == tools.StateInput:
 		m = a.enterMessage(ctx, request, p.who.User)

@@ -1,6 +1,7 @@
 package slack_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -25,14 +26,14 @@ func (r *rig) types(by slacktest.User, text string) {
 func TestHelpListsWhatThisPersonMayRun(t *testing.T) {
 	r := newRig(t, setup{})
 	r.types(r.vera, "help")
-	m := r.said(r.vera, "/duplicati list-things")
+	m := r.said(r.vera, "After /duplicati you may type", "• list-things – List the things")
 	if strings.Contains(m.AllText(), "destroy") {
 		t.Errorf("a viewer is shown what she may not run:\n%s", m.AllText())
 	}
 	r.types(r.ann, "")
-	r.said(r.ann, "/duplicati destroy THING")
+	r.said(r.ann, "• destroy THING – Destroy a thing for ever")
 	r.types(r.ann, "help destroy")
-	r.said(r.ann, "Destroy a thing for ever", "a person has to agree", "THING")
+	r.said(r.ann, "Destroy a thing for ever", "/duplicati destroy THING [--wait]", "a person has to agree")
 	r.types(r.ann, "destroy --help")
 	r.types(r.ann, "help make-token")
 	m = r.said(r.ann, "Make a token")
@@ -41,7 +42,27 @@ func TestHelpListsWhatThisPersonMayRun(t *testing.T) {
 	}
 	r.AddUser(slacktest.User{ID: "U0NEW", Name: "nina"})
 	r.Slash("U0NEW", r.nas.ID, "help").Acked()
-	r.WaitMessage(r.nas.ID, slacktest.EphemeralFor("U0NEW", "nobody in people or groups"))
+	r.WaitMessage(r.nas.ID, slacktest.EphemeralFor("U0NEW", "nobody in people or groups", "you are slack:T0001/U0NEW here"))
+	r.Slash("U0NEW", r.nas.ID, "start Photos").Acked()
+	r.WaitMessage(r.nas.ID, slacktest.EphemeralFor("U0NEW", "start is refused", "you are slack:T0001/U0NEW here"))
+}
+
+type exampleIn struct {
+	Thing  string `json:"thing" jsonschema:"Which one" tool:"pos"`
+	Folder string `json:"folder,omitempty" jsonschema:"Where to" tool:"path"`
+	tools.OnServer
+}
+
+func TestHelpGivesNoExampleThatIsForATerminal(t *testing.T) {
+	op := tools.Define(tools.Spec{Name: "fetch", Summary: "Fetch it", Group: "x", Toolset: "core", Risk: tools.Read,
+		Examples: []string{"fetch Photos", "fetch Photos --folder ~/here", "fetch Photos --timeout 2h"}},
+		tools.Handler[exampleIn, taskOut]{View: func(o taskOut) tools.View { return o.View },
+			Do: func(context.Context, tools.Env, exampleIn) (taskOut, error) { return taskOut{}, nil }})
+	r := newRig(t, setup{gate: []toolstest.Option{toolstest.WithOperations(op)}})
+	r.types(r.ann, "help fetch")
+	if text := r.said(r.ann, "For example: /duplicati fetch Photos").AllText(); strings.Contains(text, "folder") || strings.Contains(text, "timeout") {
+		t.Errorf("it says\n%s", text)
+	}
 }
 
 func TestWhatIsMistypedIsAnsweredWithWhatIsNear(t *testing.T) {

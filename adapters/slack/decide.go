@@ -163,11 +163,20 @@ func (a *Adapter) decide(ctx context.Context, p *place, id string, yes bool, phr
 		// The form has said so.
 	default:
 		p.replace = false
-		a.tell(ctx, p, failure(a.unread(p.who, a.asError(err))))
+		a.tell(ctx, p, failure(a.unread(p.who, unmapped(p.who, a.asError(err)))))
 	}
 	if home {
 		a.publishHome(ctx, p.who)
 	}
+}
+
+// unmapped says to somebody whom the config does not name how it would name him.
+func unmapped(who person, e *tools.Error) *tools.Error {
+	if e.Code != tools.NobodyKnown || who.refusal != nil {
+		return e
+	}
+	said := *e
+	return said.WithHint("you are %s here: an administrator can add that to people in the config", who.Identity)
 }
 
 // unread adds, where a right may come from a group that Slack did not show,

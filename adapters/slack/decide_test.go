@@ -1,6 +1,7 @@
 package slack_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -243,12 +244,54 @@ func TestAnAssistantsRequestIsMarkedAsSuch(t *testing.T) {
 	r.WaitMessage(r.approve.ID, slacktest.EphemeralFor(r.ann.ID, "yourself"))
 }
 
+type halfIn struct{ tools.OnServer }
+
+// halfDone is carried out, and comes out otherwise than it should.
+func halfDone() tools.Operation {
+	return tools.Define(tools.Spec{Name: "half", Summary: "Do it by half", Group: "things", Toolset: "core", Risk: tools.Critical},
+		tools.Handler[halfIn, taskOut]{
+			Plan: func(_ context.Context, env tools.Env, _ halfIn) (tools.Plan, error) {
+				return tools.Plan{Target: tools.Target{Server: env.Server, Kind: "server", Name: env.Server}, Effects: []string{"it is gone"}}, nil
+			},
+			Do: func(context.Context, tools.Env, halfIn) (taskOut, error) { return taskOut{}, nil },
+			View: func(taskOut) tools.View {
+				return tools.View{Headline: "it waits, and is not gone yet", Tone: tools.Warning}
+			},
+		})
+}
+
+func TestWhatCameOutOtherwiseIsNotHeadedAsDone(t *testing.T) {
+	r := newRig(t, setup{gate: []toolstest.Option{toolstest.WithOperations(halfDone())}})
+	r.types(r.ann, "half")
+	waits := r.said(r.ann, "Half – server nas waits for agreement. Nothing was done yet. It runs once bob agrees.", "• it is gone")
+	card := r.WaitMessage(r.approve.ID, slacktest.Offering("approve"))
+	r.Click(card, "approve", r.bob.ID).Acked()
+	card = r.WaitUpdate(card, slacktest.Saying("Agreed, see the outcome: Half", "bob agreed in Slack, ", "it waits, and is not gone yet"))
+	if strings.Contains(card.AllText(), "Done:") || strings.Index(card.BlockText(), "not gone yet") > strings.Index(card.BlockText(), "What it does") {
+		t.Errorf("the outcome is not what is read first:\n%s", card.AllText())
+	}
+	told := r.said(r.ann, "Agreed, see the outcome: Half", "it waits, and is not gone yet")
+	if told.TS == waits.TS || strings.Contains(told.BlockText(), "What it does") {
+		t.Errorf("who asked is told at length what he asked for:\n%s", told.BlockText())
+	}
+}
+
+func TestARequestIsWithdrawnWhereItWasTyped(t *testing.T) {
+	r := newRig(t, setup{})
+	card := r.request(r.ann)
+	waits := r.said(r.ann, "waits for agreement", "It runs once bob agrees")
+	r.Click(waits, "withdraw", r.ann.ID).Acked()
+	r.WaitUpdate(waits, slacktest.Saying("Withdrawn:", "ann has withdrawn it"))
+	r.WaitUpdate(card, slacktest.Saying("Withdrawn:"))
+	r.undone()
+}
+
 func TestWhatChangedSinceTheCardIsNotDone(t *testing.T) {
 	r := newRig(t, setup{})
 	card := r.request(r.ann)
 	r.gate.World.Change("nas", "1", func(t *toolstest.Thing) { t.Running = true })
 	r.approveTyping(card, r.bob, "Photos")
-	now := r.WaitUpdate(card, slacktest.Saying("Changed, so not done:", "running was"))
+	now := r.WaitUpdate(card, slacktest.Saying("Changed, so not done:", "Running was"))
 	if len(now.Elements()) != 0 {
 		t.Errorf("it offers %v", now.Elements())
 	}

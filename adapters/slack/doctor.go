@@ -177,7 +177,7 @@ func (d *doctor) groups(ctx context.Context) {
 		case len(list) == 0:
 			d.say(tools.Warning, fmt.Sprintf("group %s has no members", g.ID), "add people to it in Slack")
 		default:
-			d.say(tools.Good, fmt.Sprintf("group %s has %d members", g.ID, len(list)), "")
+			d.say(tools.Good, fmt.Sprintf("group %s has %d %s", g.ID, len(list), plural(len(list), "member", "members")), "")
 		}
 	}
 }

@@ -2,7 +2,6 @@ package slack
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/duplibot/duplibot/tools"
@@ -35,29 +34,49 @@ func (a *Adapter) help(ctx context.Context, p *place, words []string, unread err
 		a.tell(ctx, p, failure(a.asError(err)))
 		return
 	}
-	a.reply(ctx, p, overview(ops))
+	a.reply(ctx, p, overview(p.who, ops))
 }
 
 // overview lists what a person may run, by noun.
-func overview(ops []*tools.Operation) message {
+func overview(who person, ops []*tools.Operation) message {
 	if len(ops) == 0 {
-		return failure(tools.Errorf(tools.NobodyKnown, "nobody in people or groups has your Slack identity, so there is nothing that you may run").
-			WithHint("an administrator can add you to people in the config"))
+		return failure(unmapped(who, tools.Errorf(tools.NobodyKnown, "nobody in people or groups has your Slack identity, so there is nothing that you may run")))
 	}
 	b := builder{limit: maxBlocks, foot: 1}
-	var text []string
-	b.say("What you may run here:")
+	text := []string{"After " + command + " you may type:"}
+	b.say(text[0])
 	for _, group := range grouped(ops) {
 		lines := []string{sentence(group[0].Group)}
 		for _, op := range group {
-			lines = append(lines, fmt.Sprintf("%s %s\n    %s", command, op.Usage(tools.Slack), op.Summary))
+			lines = append(lines, "• "+brief(op)+" – "+op.Summary)
 		}
 		b.say(strings.Join(lines, "\n"))
 		text = append(text, lines...)
 	}
 	b.foot = 0
-	b.aside("A name with blanks goes in quotes. Leave out what is required and a form opens. Answers are for you alone; --public shows them to the channel. More: " + command + " help OPERATION")
+	b.aside("Options and examples of one: "+command+" help "+ops[0].Name,
+		"Leave out what is required and a form opens. A name with blanks goes in quotes.",
+		"Answers are for you alone; --public shows them to the channel.")
 	return message{Text: escape(strings.Join(text, "\n"), maxTopLevel), Blocks: b.blocks}
+}
+
+// brief is an operation with what it is about, and without its options.
+func brief(op *tools.Operation) string {
+	words := op.Name
+	for _, p := range op.Params {
+		if !p.Pos || !p.On(tools.Slack) {
+			continue
+		}
+		word := strings.ToUpper(p.Name)
+		if p.Rest {
+			word += "…"
+		}
+		if !p.Required || p.Secret {
+			word = "[" + word + "]"
+		}
+		words += " " + word
+	}
+	return words
 }
 
 // grouped keeps the registry's order, group by group.
@@ -86,7 +105,17 @@ func (a *Adapter) helpOn(ctx context.Context, p *place, op *tools.Operation) {
 }
 
 func helpMessage(op *tools.Operation) message {
-	v := tools.View{Headline: op.Title() + ": " + op.Summary}
+	v := tools.View{Headline: op.Title() + ": " + op.Summary + "\n\n" + command + " " + op.Usage(tools.Slack)}
+	for _, example := range op.Examples {
+		// One that is for terminals would be refused here.
+		words, err := tools.Split(example)
+		if err == nil && len(words) > 0 && words[0] == op.Name {
+			_, err = op.ParseArgs(words[1:], tools.Slack)
+		}
+		if err == nil {
+			v.Headline += "\nFor example: " + command + " " + example
+		}
+	}
 	if op.Help != "" {
 		v.Notes = append(v.Notes, op.Help)
 	}
@@ -109,13 +138,7 @@ func helpMessage(op *tools.Operation) message {
 		}
 		v.Table.Rows = append(v.Table.Rows, []string{name, words})
 	}
-	lines := []string{command + " " + op.Usage(tools.Slack)}
-	for _, example := range op.Examples {
-		lines = append(lines, "for example: "+command+" "+example)
-	}
-	m := viewMessage(v, func(b *builder) { b.say(strings.Join(lines, "\n")) })
-	m.Text = escape(strings.Join(lines, "\n")+"\n"+viewText(v), maxTopLevel)
-	return m
+	return viewMessage(v)
 }
 
 var riskWords = map[tools.Risk]string{

@@ -3,6 +3,7 @@ package slack
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/slack-go/slack"
@@ -37,7 +38,7 @@ func (a *Adapter) homeBlocks(ctx context.Context, who person) []slack.Block {
 		b.say(a.asError(err).Error())
 		return b.blocks
 	case len(ops) == 0:
-		return overview(nil).Blocks
+		return overview(who, nil).Blocks
 	}
 	a.homeRequests(ctx, &b, who)
 	a.homeStates(ctx, &b, who, ops)
@@ -82,6 +83,7 @@ func (a *Adapter) homeRequests(ctx context.Context, b *builder, who person) {
 
 func (a *Adapter) homeRequest(b *builder, r tools.Approval, decides bool) {
 	b.say(a.title(r) + "\n" + a.standing(r))
+	b.until(r)
 	if decides {
 		b.request(r)
 	}
@@ -101,6 +103,7 @@ func (a *Adapter) homeRequest(b *builder, r tools.Approval, decides bool) {
 func (a *Adapter) homeStates(ctx context.Context, b *builder, who person, ops []*tools.Operation) {
 	ctx, cancel := context.WithTimeout(ctx, homeWithin)
 	defer cancel()
+	said := map[tools.Fact]bool{}
 	for _, op := range ops {
 		if !op.Home {
 			continue
@@ -114,6 +117,11 @@ func (a *Adapter) homeStates(ctx context.Context, b *builder, who person, ops []
 		if err != nil {
 			b.say(toned(tools.Unclear, sentence(a.asError(err).Error())))
 			continue
+		}
+		// A server that does not answer says so to the first question.
+		answer.View.Facts = slices.DeleteFunc(answer.View.Facts, func(f tools.Fact) bool { return said[f] })
+		for _, f := range answer.View.Facts {
+			said[f] = true
 		}
 		b.show(answer.View)
 		b.next(answer.View.Next)

@@ -17,8 +17,8 @@ type stateOut struct {
 }
 
 // stateOp is a read that start pages show.
-func stateOp() tools.Operation {
-	return tools.Define(tools.Spec{Name: "state", Summary: "Tell how a server is", Group: "servers", Toolset: "core", Risk: tools.Read, Home: true},
+func stateOp(name string) tools.Operation {
+	return tools.Define(tools.Spec{Name: name, Summary: "Tell how a server is", Group: "servers", Toolset: "core", Risk: tools.Read, Home: true},
 		tools.Handler[stateIn, stateOut]{
 			Do: func(_ context.Context, env tools.Env, _ stateIn) (stateOut, error) {
 				if env.Server == "office" {
@@ -35,11 +35,14 @@ func stateOp() tools.Operation {
 
 func TestTheHomeTabShowsServersAndWhatWaits(t *testing.T) {
 	world := toolstest.NewWorld()
-	r := newRig(t, setup{gate: []toolstest.Option{toolstest.WithOperations(append(world.Operations(), stateOp())...)}})
+	r := newRig(t, setup{gate: []toolstest.Option{toolstest.WithOperations(append(world.Operations(), stateOp("state"), stateOp("other-state"))...)}})
 	r.OpenHome(r.bob.ID).Acked()
-	r.WaitHome(r.bob.ID, func(v slacktest.View) bool {
-		return strings.Contains(v.AllText(), "Waiting for you: 0") && strings.Contains(v.AllText(), "nas is well") && strings.Contains(v.AllText(), "office does not answer")
+	first := r.WaitHome(r.bob.ID, func(v slacktest.View) bool {
+		return strings.Contains(v.AllText(), "Waiting for you: 0") && strings.Contains(v.AllText(), "nas is well") && strings.Contains(v.AllText(), "Other state")
 	})
+	if text := first.AllText(); strings.Count(text, "office does not answer") != 1 || strings.Count(text, "2 servers asked") != 2 || !strings.Contains(text, "Server · Backup · Last run\n• nas · Photos · today") {
+		t.Errorf("it says\n%s", text)
+	}
 	r.Slash(r.ann.ID, r.nas.ID, "make-token").Acked()
 	card := r.WaitMessage(r.approve.ID, slacktest.Offering("approve"))
 	r.OpenHome(r.bob.ID).Acked()

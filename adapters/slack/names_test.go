@@ -30,7 +30,7 @@ func TestNoNameMakesAMessageThatSlackRefuses(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			world := toolstest.NewWorld()
 			world.Change("nas", "1", func(thing *toolstest.Thing) { thing.Name = name })
-			r := newRig(t, setup{gate: []toolstest.Option{toolstest.WithOperations(append(world.Operations(), stateOp())...)}})
+			r := newRig(t, setup{gate: []toolstest.Option{toolstest.WithOperations(append(world.Operations(), stateOp("state"))...)}})
 			r.types(r.ann, "list-things --public")
 			r.WaitMessage(r.nas.ID, slacktest.Saying("3 things"))
 			r.types(r.ann, "start 1")

@@ -22,7 +22,7 @@ func noPages(what string) *tools.Error {
 // enterMessage gives the requester the link to the page on which he enters what
 // the request needs. The code for it goes to his direct messages.
 func (a *Adapter) enterMessage(ctx context.Context, r tools.Approval, user string) message {
-	what := "entering " + strings.Join(r.Needs, " and ")
+	what := "entering " + needs(r)
 	if a.Pages == nil {
 		return failure(noPages(what))
 	}
@@ -37,7 +37,7 @@ func (a *Adapter) enterMessage(ctx context.Context, r tools.Approval, user strin
 	if err := a.sendCode(ctx, user, title, page); err != nil {
 		return failure(err)
 	}
-	return linkMessage(title+" waits for "+strings.Join(r.Needs, " and ")+".", "Enter it on a page", page)
+	return linkMessage(title+" waits for "+needs(r)+".", "Enter it on a page", page)
 }
 
 // linkMessage has the link as a button and nowhere else: nothing unfurls it.

@@ -3,6 +3,8 @@ package slack
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,13 +34,28 @@ type work struct {
 }
 
 // begin is called before a call is made; finish, fail or abandon follows.
-func (w *works) begin(p *place, op *tools.Operation) *work {
-	k := &work{a: w.a, p: p, title: op.Title(), end: make(chan struct{})}
+func (w *works) begin(p *place, op *tools.Operation, args map[string]any) *work {
+	k := &work{a: w.a, p: p, title: titleOf(op, args), end: make(chan struct{})}
 	k.showing.Go(func() {
 		defer w.a.recovered("progress")
 		k.show(w.a.jobCtx)
 	})
 	return k
+}
+
+// titleOf names a call, and what it is about where it says that first.
+func titleOf(op *tools.Operation, args map[string]any) string {
+	for _, param := range op.Params {
+		given := args[param.Name]
+		if !param.Pos || param.Secret || given == nil {
+			continue
+		}
+		if list, ok := given.([]string); ok {
+			given = strings.Join(list, ", ")
+		}
+		return op.Title() + " “" + line(cut(fmt.Sprint(given), 80)) + "”"
+	}
+	return op.Title()
 }
 
 // progress takes how far the call is. It never waits.

@@ -171,6 +171,17 @@ func TestACallThatEndsSoonIsAnsweredInPlace(t *testing.T) {
 	}
 }
 
+func TestACallUnderWayIsNamedWithWhatItIsAbout(t *testing.T) {
+	world := toolstest.NewWorld()
+	release := make(chan struct{})
+	world.Before = func(context.Context, string) error { <-release; return nil }
+	r := newRig(t, setup{gate: []toolstest.Option{toolstest.WithOperations(world.Operations()...)}})
+	r.types(r.ann, "start Photos")
+	r.WaitMessage("", slacktest.Saying("Start “Photos” is under way"))
+	close(release)
+	r.WaitMessage("", slacktest.Saying("started Photos"))
+}
+
 func TestACallThatTakesItsTimeSaysSo(t *testing.T) {
 	k := &task{step: make(chan tools.Progress), over: true}
 	r := newRig(t, taskSetup(k))

@@ -98,13 +98,10 @@ func (p slackPages) page(o web.Opened) slack.Page {
 func slackProblem(p watch.Problem) slack.Problem {
 	out := slack.Problem{
 		Key: p.Key, Severity: toneOf(p.Severity), Server: p.Server, Backup: p.Backup,
-		Headline: p.Headline, Facts: p.Facts, Next: p.Next, Ended: p.Over(),
+		Headline: p.Headline, Facts: p.Facts, Said: p.Said, Next: p.Next, Ended: p.Over(),
 	}
 	if p.Over() && p.End != "" {
 		out.Headline = p.End
-	}
-	for _, line := range p.Said {
-		out.Facts = append(out.Facts, tools.Fact{Name: "The server says", Value: line})
 	}
 	return out
 }

@@ -35,13 +35,13 @@ func chatFact(h slack.Health) tools.Fact {
 		f.Value = fmt.Sprintf("%d of %d connections", h.Connections, h.Wanted)
 	}
 	if h.Reconnects > 0 {
-		f.Value += fmt.Sprintf(", %d reconnects since the start", h.Reconnects)
+		f.Value += ", " + counted(h.Reconnects, "reconnect", "reconnects") + " since the start"
 	}
 	if h.Refused > 0 {
-		f.Value += fmt.Sprintf(", %d events refused because too many waited", h.Refused)
+		f.Value += ", " + counted(h.Refused, "command or click", "commands and clicks") + " refused because too many waited"
 	}
 	if h.Untold > 0 {
-		f.Value += fmt.Sprintf(", %d alerts could not be posted yet", h.Untold)
+		f.Value += ", " + counted(h.Untold, "alert", "alerts") + " could not be posted yet"
 	}
 	if !h.Well() || h.Untold > 0 {
 		f.Tone = tools.Warning
@@ -109,8 +109,8 @@ func digestView(answer tools.Answer) (tools.View, error) {
 			if more := len(names) - 5; more > 0 {
 				names = append(names[:5], fmt.Sprintf("and %d more", more))
 			}
-			if len(names) > 0 {
-				f.Value += ": " + strings.Join(names, ", ")
+			if n := len(list.Backups); n > 0 {
+				f.Value = fmt.Sprintf("%d of %s: %s", n, needing(list.Total, "backup", "backups", n), strings.Join(names, ", "))
 			}
 		}
 		if f.Tone.Worse(tools.Notice) != tools.Notice {
@@ -130,9 +130,18 @@ func digestView(answer tools.Answer) (tools.View, error) {
 	servers := len(answer.Each)
 	v.Headline = fmt.Sprintf("%s on %s", counted(backups, "backup", "backups"), counted(servers, "server", "servers"))
 	if ill > 0 {
-		v.Headline = fmt.Sprintf("%d of %s %s a look", ill, counted(servers, "server", "servers"), map[bool]string{true: "needs", false: "need"}[ill == 1])
+		v.Headline = fmt.Sprintf("%d of %s", ill, needing(servers, "server", "servers", ill))
 	}
+	v.Next = []tools.Next{{Label: "Look now", Operation: "list-backups", Args: map[string]any{"problems": true, "server": "all"}}}
 	return v, nil
+}
+
+// needing goes on after the number of those that need a look.
+func needing(all int, one, many string, of int) string {
+	if of == 1 {
+		return counted(all, one, many) + " needs a look"
+	}
+	return counted(all, one, many) + " need a look"
 }
 
 func counted(n int, one, many string) string {

@@ -100,6 +100,11 @@ func (sc *schedule) valid(base, first time.Time) time.Time {
 	add := func() { t, err = addSpan(t, sc.repeat) }
 	if behind := first.Sub(t); behind > step && !strings.ContainsAny(sc.repeat, "MY") {
 		t = t.Add(behind / step * step)
+		// A Duration ends at 292 years: from the year 1, where a time that was
+		// never set lies, it is still too far to go.
+		if first.Sub(t)/step > maxSteps {
+			return time.Time{}
+		}
 	}
 	for n := 0; n < maxSteps && t.Before(first) && err == nil; n++ {
 		add()

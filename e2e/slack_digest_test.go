@@ -92,7 +92,7 @@ slack: {app_token: "env:SLACK_APP", bot_token: "env:SLACK_BOT", api_url: %q, ale
 	// Its server is no longer in the config: nobody can tell how it is now.
 	h.edit(t, "  nas:\n", "  nas2:\n")
 	h.serve(t)
-	s.WaitUpdate(alert, slacktest.Saying("❔ nobody watches this any longer", "Before: Ledger <!channel> on nas failed"))
+	s.WaitUpdate(alert, slacktest.Saying("❔ Over: Ledger <!channel> on nas failed", "nobody watches this any longer"))
 	digests := 0
 	for _, m := range s.Messages(alerts.ID) {
 		if strings.Contains(m.Text, "Daily summary") {

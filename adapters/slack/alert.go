@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -123,7 +125,18 @@ func (s *problems) run(ctx context.Context) error {
 		s.waiting = map[string]Problem{}
 		s.mu.Unlock()
 		untold := 0
-		for _, p := range list {
+		// What is there comes before what is over: a backup that fails no longer and
+		// warns instead is not well again.
+		inOrder := slices.SortedFunc(maps.Values(list), func(a, b Problem) int {
+			if a.Ended == b.Ended {
+				return strings.Compare(a.Key, b.Key)
+			}
+			if a.Ended {
+				return 1
+			}
+			return -1
+		})
+		for _, p := range inOrder {
 			if err := s.tell(ctx, p); err != nil && ctx.Err() == nil {
 				untold++
 				s.a.health.failed(err)
@@ -224,16 +237,24 @@ func (s *problems) over(ctx context.Context, p Problem, posted []Message) error 
 	if _, err := s.a.Alerts.Resolve(ctx, p.Key); err != nil {
 		return err
 	}
+	others, err := s.a.Alerts.Open(ctx)
+	if err != nil {
+		return err
+	}
 	for _, m := range posted {
 		was, known := showed(m)
 		since := m.Posted
 		v := tools.View{Headline: p.Headline, Tone: tools.Good, Facts: p.Facts, Next: p.Next}
 		if known {
-			v.Notes, since = append(v.Notes, "Before: "+was.Problem.Headline), was.Since
+			v.Headline, since = "Over: "+was.Problem.Headline, was.Since
+			v.Notes = append(v.Notes, p.Headline)
 		}
 		times := "It was there from %s to %s."
-		if p.Lost {
+		switch {
+		case p.Lost:
 			v.Tone, times = tools.Unclear, "It was noticed %s, and let go %s."
+		case slices.ContainsFunc(others, func(o Alert) bool { return o.Server == p.Server && o.Backup == p.Backup }):
+			v.Tone = tools.Notice
 		}
 		v.Notes = append(v.Notes, fmt.Sprintf(times, stamp(since), stamp(s.a.Now())))
 		if err := s.rewrite(ctx, m, viewMessage(v), "over"); err != nil {

@@ -43,7 +43,7 @@ func TestAHundredFailingPollsAndARestartAreOneMessage(t *testing.T) {
 	over.Ended, over.Headline = true, "nas answers again"
 	time.Sleep(200 * time.Millisecond)
 	r.bot.Alert(over)
-	now := r.WaitUpdate(m, slacktest.Saying("nas answers again"))
+	now := r.WaitUpdate(m, slacktest.Saying("✅ Over: nas does not answer", "nas answers again"))
 	if _, offered := now.Element("mute"); offered {
 		t.Error("what is over can be muted")
 	}
@@ -56,6 +56,20 @@ func TestAHundredFailingPollsAndARestartAreOneMessage(t *testing.T) {
 	r.bot.Alert(down())
 	if err := r.Wait(t.Context(), func() bool { return len(r.alertsIn(r.nas.ID)) == 2 }); err != nil {
 		t.Error("the same problem at another time is not told")
+	}
+}
+
+func TestABackupThatFailsNoLongerAndWarnsInsteadIsNotWellAgain(t *testing.T) {
+	r := newRig(t, setup{})
+	failed := slack.Problem{Key: "nas/1/failed", Severity: tools.Bad, Server: "nas", Backup: "1", Headline: "Photos on nas failed"}
+	r.bot.Alert(failed)
+	m := r.WaitMessage(r.nas.ID, slacktest.Saying("Photos on nas failed"))
+	failed.Ended, failed.Headline = true, "it ran again and ended otherwise"
+	r.bot.Alert(slack.Problem{Key: "nas/1/warned", Severity: tools.Warning, Server: "nas", Backup: "1", Headline: "Photos on nas ended with warnings"})
+	r.bot.Alert(failed)
+	m = r.WaitUpdate(m, slacktest.Saying("Over: Photos on nas failed", "it ran again and ended otherwise"))
+	if strings.Contains(m.AllText(), "✅") {
+		t.Errorf("it is shown as well again:\n%s", m.AllText())
 	}
 }
 

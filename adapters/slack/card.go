@@ -100,6 +100,9 @@ func head(r tools.Approval) string {
 	if r.State == tools.StateDone && r.View != nil && r.View.Tone.Worse(tools.Notice) != tools.Notice {
 		return "Agreed, see the outcome: "
 	}
+	if r.State == tools.StatePending && r.Verdict == tools.Confirm {
+		return "To be confirmed: "
+	}
 	return cardHead[r.State]
 }
 
@@ -283,7 +286,11 @@ func (b *builder) kept(list []tools.Kept, id string) {
 			value = k.Handle
 		}
 		if k.Page && value != "" && len(value) < maxValue && len(buttons) < 5 {
-			buttons = append(buttons, slack.NewButtonBlockElement(fmt.Sprintf("%s:%d", actShow, i), value, plain("Read it once", maxButton)))
+			label := "Read it once"
+			if k.Name != "" {
+				label = "Read once: " + line(k.Name)
+			}
+			buttons = append(buttons, slack.NewButtonBlockElement(fmt.Sprintf("%s:%d", actShow, i), value, plain(label, maxButton)))
 		}
 	}
 	if len(buttons) > 0 {

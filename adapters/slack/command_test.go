@@ -180,6 +180,10 @@ func TestASecretIsNeverTypedIntoSlack(t *testing.T) {
 	r.types(r.ann, "set-word Photos")
 	link := r.said(r.ann, "waits for word", "Nothing secret is typed into Slack")
 	code := r.WaitMessage(r.DM(r.ann.ID), slacktest.Saying("Code for the page", "314-15"))
+	r.OpenHome(r.ann.ID).Acked()
+	r.WaitHome(r.ann.ID, func(v slacktest.View) bool {
+		return strings.Contains(v.AllText(), "Waiting for you: 1") && strings.Contains(v.AllText(), "waits for word to be entered")
+	})
 	e, _ := link.Element("page")
 	if e.Raw["url"] != "https://bot.example/p/1" || strings.Contains(code.AllText(), "bot.example") || strings.Contains(link.AllText(), "314-15") {
 		t.Errorf("link and code do not go two ways: %v\n%s", e.Raw, code.AllText())
@@ -219,7 +223,7 @@ func TestWhatIsKeptIsReadOnAPageByWhoAsked(t *testing.T) {
 	card := r.WaitMessage(r.approve.ID, slacktest.Offering("approve"))
 	r.Click(card, "approve", r.bob.ID).Acked()
 	r.WaitUpdate(card, slacktest.Saying("Done:"))
-	mine := r.WaitMessage(r.DM(r.ann.ID), slacktest.Saying("Done:"), slacktest.Offering("show:0"))
+	mine := r.WaitMessage(r.DM(r.ann.ID), slacktest.Saying("Done:", "Read once: nas-token.txt"), slacktest.Offering("show:0"))
 	r.Click(mine, "show:0", r.ann.ID).Acked()
 	r.WaitMessage(r.DM(r.ann.ID), slacktest.EphemeralFor(r.ann.ID, "It can be read once"))
 	r.WaitMessage(r.DM(r.ann.ID), slacktest.Saying("Code for the page", "314-151"))

@@ -205,7 +205,7 @@ func TestAnApproverWhoLeftTheGroupApprovesNothing(t *testing.T) {
 func TestOneApproverConfirmsOnAHumanChannel(t *testing.T) {
 	r := newRig(t, setup{people: toolstest.Solo})
 	r.Slash(r.ann.ID, r.nas.ID, "make-token").Acked()
-	inPlace := r.WaitMessage(r.nas.ID, slacktest.EphemeralFor(r.ann.ID, "waits for ann to confirm"))
+	inPlace := r.WaitMessage(r.nas.ID, slacktest.EphemeralFor(r.ann.ID, "To be confirmed: Make token", "waits for ann to confirm"))
 	mine := r.WaitMessage(r.DM(r.ann.ID), slacktest.Offering("approve"))
 	r.undone()
 	r.Click(inPlace, "approve", r.ann.ID).Acked()

@@ -445,7 +445,7 @@ func TestWhatAnEndedProblemWasIsSaidByABotThatWasRestarted(t *testing.T) {
 	over := down()
 	over.Ended, over.Headline = true, "nas answers again"
 	w.bot.Alert(over)
-	m = w.WaitUpdate(m, slacktest.Saying("✅ nas answers again", "Before: nas does not answer", "It was there from 2027-05-01 08:0", "to 2027-05-01 11:0"))
+	m = w.WaitUpdate(m, slacktest.Saying("✅ Over: nas does not answer", "nas answers again", "It was there from 2027-05-01 08:0", "to 2027-05-01 11:0"))
 	if strings.Contains(m.Text, "<!") {
 		t.Errorf("it calls everybody: %s", m.Text)
 	}
@@ -455,7 +455,7 @@ func TestWhatAnEndedProblemWasIsSaidByABotThatWasRestarted(t *testing.T) {
 	m = w.WaitMessage(w.nas.ID, slacktest.Saying("⛔ nas does not answer"))
 	lost.Ended, lost.Lost, lost.Headline = true, true, "nobody watches nas any longer"
 	w.bot.Alert(lost)
-	if m = w.WaitUpdate(m, slacktest.Saying("❔ nobody watches nas any longer", "Before: nas does not answer")); strings.Contains(m.AllText(), "✅") {
+	if m = w.WaitUpdate(m, slacktest.Saying("❔ Over: nas does not answer", "nobody watches nas any longer")); strings.Contains(m.AllText(), "✅") {
 		t.Errorf("what nobody knows is shown as good:\n%s", m.AllText())
 	}
 }

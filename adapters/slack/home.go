@@ -57,11 +57,15 @@ func (a *Adapter) homeRequests(ctx context.Context, b *builder, who person) {
 		return
 	}
 	var waiting, own []tools.Approval
+	decides := map[string]bool{}
 	for _, r := range open {
-		switch {
+		switch mine := a.isRequester(who, r); {
 		case r.State == tools.StatePending && a.desk.MayDecide(ctx, r, who.Caller) == nil:
+			decides[r.ID] = true
 			waiting = append(waiting, r)
-		case a.isRequester(who, r):
+		case mine && r.State == tools.StateInput:
+			waiting = append(waiting, r)
+		case mine:
 			own = append(own, r)
 		}
 	}
@@ -71,7 +75,7 @@ func (a *Adapter) homeRequests(ctx context.Context, b *builder, who person) {
 			b.aside(fmt.Sprintf("and %d more; decide these first", len(waiting)-i))
 			break
 		}
-		a.homeRequest(b, r, true)
+		a.homeRequest(b, r, decides[r.ID])
 	}
 	if len(own) > 0 {
 		b.head("You asked for")

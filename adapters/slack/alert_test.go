@@ -99,6 +99,11 @@ func TestDoctorNamesEachScopeChannelAndToken(t *testing.T) {
 		t.Errorf("without the bot in its channel: %s", all)
 	}
 	o := r.options
+	o.DigestAt, o.AlertChannels = "08:00", map[string]string{"error": r.nas.ID}
+	if all := found(o); !strings.Contains(all, "the digest has no channel") {
+		t.Errorf("a digest without a channel: %s", all)
+	}
+	o = r.options
 	o.BotToken, o.AppToken = o.AppToken, o.BotToken
 	if all := found(o); !strings.Contains(all, "begins with xoxb-") || strings.Contains(all, "xapp-1-A0") {
 		t.Errorf("tokens the wrong way round: %s", all)
@@ -110,6 +115,28 @@ func TestDoctorNamesEachScopeChannelAndToken(t *testing.T) {
 			t.Errorf("%s is not named: %s", scope, all)
 		}
 	}
+}
+
+func TestAScopeThatIsTakenAwayIsNamedToWhoTypes(t *testing.T) {
+	r := newRig(t, setup{})
+	without := func(scope string) {
+		var rest []string
+		for _, s := range r.Scopes() {
+			if s != scope {
+				rest = append(rest, s)
+			}
+		}
+		r.SetScopes(rest...)
+	}
+	all := r.Scopes()
+	without("channels:read")
+	r.types(r.ann, "list-things --public")
+	r.said(r.ann, "3 things", "Only you see this", "lacks a scope", "duplibot doctor")
+	r.SetScopes(all...)
+	without("users:read")
+	r.types(r.olaf, "start Photos")
+	r.said(r.olaf, "could not be asked who you are", "nothing was done", "lacks a scope", "duplibot doctor")
+	r.undone()
 }
 
 func TestTheManifestHoldsToSlacksOwnSchema(t *testing.T) {

@@ -230,6 +230,14 @@ func refusal(err error) string {
 	return ""
 }
 
+// unasked is what to do about a question that Slack did not answer.
+func unasked(err error) string {
+	if refusal(err) == "missing_scope" {
+		return "the app lacks a scope: an administrator's duplibot doctor names it"
+	}
+	return "try again in a minute"
+}
+
 // ref is where a posted message is.
 type ref struct{ Channel, TS string }
 

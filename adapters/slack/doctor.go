@@ -45,6 +45,9 @@ func Check(ctx context.Context, o Options, channels ...string) []Finding {
 	if o.ApprovalsChannel == "" {
 		d.say(tools.Notice, "no approvals channel is set: cards go to each approver's direct messages", "set slack.approvals_channel")
 	}
+	if o.DigestAt != "" && o.AlertChannels["other"] == "" {
+		d.say(tools.Bad, "the digest has no channel, so the bot does not start", "set slack.alerts.channels.other, or leave slack.alerts.digest out")
+	}
 	d.groups(ctx)
 	return d.found
 }

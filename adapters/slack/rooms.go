@@ -57,7 +57,7 @@ func (r *rooms) ask(ctx context.Context, channel string) *tools.Error {
 		return tools.Errorf(tools.NotFound, "the bot is not in that channel").WithHint("invite it there with /invite")
 	case err != nil:
 		r.a.Log.Warn("slack channel not read", "channel", channel, "error", err)
-		return tools.Errorf(tools.Unavailable, "Slack did not say who reads that channel").Retryable()
+		return tools.Errorf(tools.Unavailable, "Slack did not say who reads that channel").WithHint("%s", unasked(err)).Retryable()
 	case shared(r.a.home, c):
 		return tools.Errorf(tools.Denied, "that channel is shared with another workspace")
 	case c.IsArchived:

@@ -92,7 +92,7 @@ func (p *people) ask(ctx context.Context, user, team string) person {
 	case err != nil:
 		p.a.Log.Warn("slack user not read", "user", user, "error", err)
 		e := nobody("Slack could not be asked who you are")
-		e.refusal.WithHint("%s", unasked(err)).Retryable()
+		e.refusal = e.refusal.WithHint("%s", unasked(err)).Retryable()
 		return e
 	case u.Deleted:
 		return nobody("this Slack account is deactivated")

@@ -2,6 +2,7 @@ package watch_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/duplibot/duplibot/duplicati"
 	"github.com/duplibot/duplibot/duplicati/duplicatitest"
+	"github.com/duplibot/duplibot/watch"
 )
 
 // What goes wrong around the servers and the bot: nothing that happens to a
@@ -138,7 +140,7 @@ func TestWhatIsUnknownStaysSoUntilALaterRun(t *testing.T) {
 				happen()
 				p.look()
 				if !strings.Contains(p.open(), "nas/"+id+"/unknown") {
-					t.Fatalf("%s ended it: %s is open, told %q", what, p.open(), p.told)
+					t.Fatalf("%s ended it: %s is open, told %+v", what, p.open(), p.told)
 				}
 			}
 			p.SetOutcome(id, duplicatitest.Outcome{})
@@ -181,6 +183,37 @@ func TestAnEndThatWasNotPassedOnIsToldAfterARestart(t *testing.T) {
 	}
 	p.restartBot()
 	p.want("it came back meanwhile", "+nas/"+id+"/failed")
+}
+
+// A problem of which nothing is left at the server is let go, and not called
+// well.
+func TestAnEndOfWhichNothingIsKnownIsNotAGoodOne(t *testing.T) {
+	everyGeneration(t, func(t *testing.T, g string) {
+		p := station(t, g, nil)
+		id := p.AddBackup(duplicatitest.Backup{Name: "Photos"}) // and never ran
+		key := "nas/" + id + "/failed"
+		text, err := json.Marshal(map[string]any{"problems": map[string]watch.Problem{key: {
+			Key: key, Kind: watch.Failed, Severity: "error", Server: "nas", Backup: id, Name: "Photos", Headline: "Photos on nas failed", Since: morning,
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.o.Notes.Write(t.Context(), "watch/nas", string(text)); err != nil {
+			t.Fatal(err)
+		}
+		p.want("after a restart", "-"+key)
+		if x := p.last(); !x.Lost {
+			t.Errorf("told as a good end: %+v", x)
+		}
+		p.SetOutcome(id, duplicatitest.Outcome{Result: duplicatitest.Fails, Message: "no disk"}, duplicatitest.Outcome{})
+		p.run(id)
+		p.want("failed", "+"+key)
+		p.run(id)
+		p.want("well", "-"+key)
+		if x := p.last(); x.Lost {
+			t.Errorf("a good end is told as one of which nothing is known: %+v", x)
+		}
+	})
 }
 
 // A new process counts from the beginning, and can have counted further than

@@ -36,7 +36,8 @@ func (s *server) conclude(now time.Time) {
 	}
 	for _, key := range sortedKeys(s.memory.Problems) {
 		if _, still := is[key]; !still {
-			s.end(key, now, s.ending(s.memory.Problems[key]))
+			why, lost := s.ending(s.memory.Problems[key])
+			s.end(key, now, why, lost)
 		}
 	}
 	for id := range s.memory.Backups {
@@ -72,21 +73,21 @@ func (s *server) nameOf(id string) string {
 	return "backup " + id
 }
 
-// ending says why a problem is over.
-func (s *server) ending(p Problem) string {
+// ending says why a problem is over, and whether that leaves unknown how it is.
+func (s *server) ending(p Problem) (why string, lost bool) {
 	if p.Backup != "" && s.backup(p.Backup) == nil {
-		return "the backup was deleted"
+		return "the backup was deleted", false
 	}
 	if words, ok := endings[p.Kind]; ok {
-		return words
+		return words, false
 	}
 	switch s.memory.Backups[p.Backup].Verdict {
 	case duplicati.Succeeded:
-		return "it ran again and succeeded"
+		return "it ran again and succeeded", false
 	case "":
-		return "nothing is known of that run any more"
+		return "nothing is known of that run any more", true
 	}
-	return "it ran again and ended otherwise"
+	return "it ran again and ended otherwise", false
 }
 
 // result is the problem that the last run left.

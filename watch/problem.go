@@ -50,6 +50,7 @@ type Problem struct {
 	Since    time.Time
 	Ended    time.Time // zero while it is there
 	End      string    // why it is over, a sentence like Headline
+	Lost     bool      // with Ended: nobody can tell whether it is well now
 	Next     []tools.Next
 }
 

@@ -343,7 +343,7 @@ func (s *server) away(err error, now time.Time) {
 	if _, open := s.memory.Problems[p.Key]; open || now.Sub(s.silent) >= s.o.Patience {
 		s.returned(&p, now)
 		s.begin(p)
-		s.end(keyOf(s.name, "", other), now, "it is another problem now")
+		s.end(keyOf(s.name, "", other), now, "it is another problem now", false)
 	}
 	s.o.Log.Debug("a server could not be asked", "server", s.name, "error", err)
 }
@@ -382,7 +382,7 @@ func (s *server) begin(p Problem) {
 
 // end tells that a problem is over, if it was there and is not one that comes
 // and goes.
-func (s *server) end(key string, now time.Time, why string) {
+func (s *server) end(key string, now time.Time, why string, lost bool) {
 	p, open := s.memory.Problems[key]
 	if !open {
 		return
@@ -394,7 +394,7 @@ func (s *server) end(key string, now time.Time, why string) {
 	}
 	delete(s.memory.Problems, key)
 	delete(s.told, key)
-	p.Ended, p.End = now, why
+	p.Ended, p.End, p.Lost = now, why, lost
 	s.memory.Ended[key] = p
 	s.o.Tell(p)
 }

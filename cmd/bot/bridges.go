@@ -98,7 +98,7 @@ func (p slackPages) page(o web.Opened) slack.Page {
 func slackProblem(p watch.Problem) slack.Problem {
 	out := slack.Problem{
 		Key: p.Key, Severity: toneOf(p.Severity), Server: p.Server, Backup: p.Backup,
-		Headline: p.Headline, Facts: p.Facts, Said: p.Said, Next: p.Next, Ended: p.Over(),
+		Headline: p.Headline, Facts: p.Facts, Said: p.Said, Next: p.Next, Ended: p.Over(), Lost: p.Lost,
 	}
 	if p.Over() && p.End != "" {
 		out.Headline = p.End

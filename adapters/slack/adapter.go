@@ -128,12 +128,13 @@ func (a *Adapter) Run(ctx context.Context, door tools.Door, desk tools.Decisions
 	}
 	jobCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	a.jobCtx = jobCtx
+	earlier := a.works.shown(ctx) // read before anything new is begun, which is not to be taken for it
 	close(a.ready)
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.cards.run(ctx) })
 	group.Go(func() error { return a.problems.run(ctx) })
-	group.Go(func() error { return a.works.resume(ctx) })
+	group.Go(func() error { a.works.resume(ctx, earlier); return nil })
 	if !a.HTTP {
 		for n := range a.Connections {
 			group.Go(func() error { return a.listen(ctx, n) })

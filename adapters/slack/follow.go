@@ -126,14 +126,18 @@ var ends = map[tools.Code]bool{
 	tools.NobodyKnown: true, tools.Denied: true, tools.Unsupported: true, tools.Internal: true,
 }
 
-// resume goes on with what an earlier process showed.
-func (w *works) resume(ctx context.Context) error {
+// shown lists the messages that show work under way.
+func (w *works) shown(ctx context.Context) []Message {
 	list, err := w.a.Messages.About(ctx, kindRun, following)
 	if err != nil {
 		w.a.Log.Error("slack messages not read", "error", err)
-		return nil
 	}
-	for _, m := range list {
+	return list
+}
+
+// resume goes on with what an earlier process showed.
+func (w *works) resume(ctx context.Context, earlier []Message) {
+	for _, m := range earlier {
 		at := ref{Channel: m.Channel, TS: m.TS}
 		var f followed
 		if json.Unmarshal([]byte(m.State), &f) != nil || f.Follow == nil {
@@ -143,5 +147,4 @@ func (w *works) resume(ctx context.Context) error {
 		who := w.a.who.identify(ctx, f.User, w.a.home.Team, f.Channel, true)
 		w.follow(at, f, who)
 	}
-	return nil
 }
